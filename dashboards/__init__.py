@@ -1,0 +1,1 @@
+"""What a person looks at: the report, its curves, panels, tables and trees."""

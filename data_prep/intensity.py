@@ -1,0 +1,54 @@
+"""Intensities: Hounsfield units and raw MR to [-1, 1] and back, by operators only.
+
+Numpy arrays and torch tensors both pass through, so data preparation, training and prediction
+share one arithmetic.
+"""
+
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = TypeVar("Image", bound=Any)
+
+CT_RANGE_HU = (-1000.0, 3000.0)
+"""The Hounsfield range mapped to [-1, 1] (thesis 2.2)."""
+
+AIR_HU = -1000
+AIR_UNIT = -1.0
+
+MR_PERCENTILES = (1.0, 99.9)
+"""The percentiles of the raw MR mapped to -1 and 1 (thesis 2.2)."""
+
+
+def hu_to_unit(ct_hu: Image, *, ct_range_hu: tuple[float, float] = CT_RANGE_HU) -> Image:
+    """HU to [-1, 1], clipped at the ends of `ct_range_hu`.
+
+    >>> float(hu_to_unit(np.float32(1000)))
+    0.0
+    """
+    low, high = ct_range_hu
+    return ((ct_hu - low) * (2.0 / (high - low)) - 1.0).clip(-1.0, 1.0)
+
+
+def unit_to_hu(ct_unit: Image, *, ct_range_hu: tuple[float, float] = CT_RANGE_HU) -> Image:
+    """[-1, 1] to HU; the inverse of `hu_to_unit` inside the range."""
+    low, high = ct_range_hu
+    return (ct_unit + 1.0) * ((high - low) / 2.0) + low
+
+
+def mr_to_unit(mr_raw: Image, low: Any, high: Any) -> Image:
+    """Raw MR to [-1, 1], clipped; `low` and `high` are the raw values that become -1 and 1."""
+    return ((mr_raw - low) * (2.0 / (high - low)) - 1.0).clip(-1.0, 1.0)
+
+
+def mr_window(mr_raw: NDArray[Any], where: NDArray[np.bool_] | None = None) -> tuple[float, float]:
+    """Percentiles 1 and 99.9 of an MR volume on its own grid, in raw units, linearly interpolated.
+
+    `where` limits them to a head mask; None takes the whole volume (the thesis). Taken before any
+    resampling: zero padding would move the upper one by more than a tenth. Equal percentiles (a
+    constant image) come back as they are; the caller refuses such a case.
+    """
+    values = mr_raw if where is None else mr_raw[where]
+    low, high = np.percentile(values, MR_PERCENTILES)
+    return float(low), float(high)

@@ -1,0 +1,146 @@
+"""THE CONTRACT between data preparation and everything after it: files, columns, records.
+
+    DATA/manifest.json           versions, grid, settings, sha256 of every file; written last
+    DATA/cases.parquet           one row a case, taken or refused, with the reason
+    DATA/splits.json             case id -> train | val | test
+    DATA/slices/ID.parquet       2D slice pairs on the network's grid (train and val cases)
+    DATA/volumes/ID.parquet      whole volumes: MR and CT, each on its own grid (val and test cases)
+    DATA/contact/ID.png          a contact sheet a case
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_prep.volume import Volume
+
+SCHEMA_VERSION = 1
+"""Raised when a column changes meaning; another version is refused on reading."""
+
+PREP = 1
+"""Raised when the numbers in a shard change for the same input (kept by a golden-shard test)."""
+
+Split = Literal["train", "val", "test"]
+Arm = Literal["resize", "crop"]
+
+
+@dataclass(frozen=True)
+class SliceGrid:
+    """The grid that training sees and prediction must resample to."""
+
+    arm: Arm
+    size: int
+    """Pixels along each side of a slice."""
+    pixel_mm: float
+    slice_mm: float
+    """Median distance of training slices."""
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Slice pairs of one split, n of them, indexed (n, y, x): y towards anterior, x to the left.
+
+    `mr_codes` are uint16; raw MR = codes * slope + intercept, with one slope and intercept a
+    volume, repeated for each of its slices. The windows are raw MR values that become -1 and 1:
+    of the head (`mr_head_window`) and of the whole volume (`mr_volume_window`).
+    """
+
+    subject: NDArray[np.str_]
+    z: NDArray[np.int32]
+    mr_codes: NDArray[np.uint16]
+    mr_slope: NDArray[np.float64]
+    mr_intercept: NDArray[np.float64]
+    mr_head_window: NDArray[np.float64]
+    mr_volume_window: NDArray[np.float64]
+    ct_hu: NDArray[np.int16]
+    head: NDArray[np.bool_]
+    skull: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    """Head that lies inside the MR's field of view."""
+
+    def __len__(self) -> int:
+        """Number of slices."""
+        return len(self.z)
+
+
+@dataclass(frozen=True)
+class CaseVolumes:
+    """One patient in 3D: MR on its own grid, CT and masks on the CT's own grid, both RAS."""
+
+    subject: str
+    split: Split
+    mr: Volume
+    """Raw units, float32."""
+    mr_head_window: tuple[float, float]
+    mr_volume_window: tuple[float, float]
+    ct: Volume
+    """int16 HU."""
+    head: Volume
+    skull: Volume
+    mask_backend: str
+
+
+def slice_schema(size: int) -> pa.Schema:
+    """Arrow columns of a slice shard; pixels as fixed-size binary, masks as packed bits."""
+    packed = pa.binary((size * size + 7) // 8)
+    window = pa.list_(pa.float64(), 2)
+    return pa.schema(
+        [
+            pa.field("subject", pa.string(), nullable=False),
+            pa.field("split", pa.string(), nullable=False),
+            pa.field("z", pa.int32(), nullable=False),
+            pa.field("spacing_mm", pa.list_(pa.float64(), 3), nullable=False),
+            pa.field("affine", pa.list_(pa.float64(), 16), nullable=False),
+            pa.field("mr_codes", pa.binary(size * size * 2), nullable=False),
+            pa.field("mr_slope", pa.float64(), nullable=False),
+            pa.field("mr_intercept", pa.float64(), nullable=False),
+            pa.field("mr_head_window", window, nullable=False),
+            pa.field("mr_volume_window", window, nullable=False),
+            pa.field("ct_hu", pa.binary(size * size * 2), nullable=False),
+            pa.field("head", packed, nullable=False),
+            pa.field("skull", packed, nullable=False),
+            pa.field("valid", packed, nullable=False),
+        ]
+    )
+
+
+CASE_SCHEMA = pa.schema(
+    [
+        pa.field("subject", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("status", pa.string(), nullable=False),  # taken | flagged | refused
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("mask_backend", pa.string()),
+        pa.field("num_slices", pa.int32(), nullable=False),
+        pa.field("ct_shape", pa.list_(pa.int32(), 3)),
+        pa.field("ct_spacing_mm", pa.list_(pa.float64(), 3)),
+        pa.field("mr_shape", pa.list_(pa.int32(), 3)),
+        pa.field("mr_spacing_mm", pa.list_(pa.float64(), 3)),
+        pa.field("mr_head_window", pa.list_(pa.float64(), 2)),
+        pa.field("head_in_mr", pa.float64()),  # share of the head inside the MR's field of view
+        pa.field("head_kept", pa.float64()),  # share of the head inside the slice grid
+        pa.field("flip_margin", pa.float64()),  # (NMI - 1) of the identity over the best other flip
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`manifest.json`: what a data folder holds. Neither time nor host, so equal data are equal."""
+
+    schema_version: int
+    prep: int
+    grid: SliceGrid
+    settings: dict[str, Any]
+    files: dict[str, str]
+    """Path inside DATA -> sha256 of the file."""
+    num_cases: dict[str, int]
+    """Taken cases a split."""
+    num_slices: dict[str, int]
+    mask_backends: tuple[str, ...]
+    split_sha: str
+    digest: str
+    """Identity of the data: sha256 over versions, grid and the hashes of all shards and splits."""

@@ -1,0 +1,147 @@
+"""A 3D image with its place in the patient, and the few moves we make with it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from data_prep.errors import PctError
+
+Affine = NDArray[np.float64]
+"""4x4, voxel index (i, j, k) to RAS millimetres."""
+
+
+class BadVolume(PctError):
+    """A file that is no 3D image with a usable affine."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where voxels lie: `shape` (i, j, k) and `affine` to RAS mm."""
+
+    shape: tuple[int, int, int]
+    affine: Affine
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance of neighbouring voxel centres along i, j, k, in mm."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """`array` indexed (i, j, k) as in NIfTI, with the 4x4 `affine` from index to RAS mm."""
+
+    array: NDArray[Any]
+    affine: Affine
+
+    @property
+    def grid(self) -> Grid:
+        """The grid alone."""
+        i, j, k = self.array.shape
+        return Grid((i, j, k), self.affine)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel size along i, j, k in mm."""
+        return self.grid.spacing_mm
+
+    def with_array(self, array: NDArray[Any]) -> "Volume":
+        """The same place, other values."""
+        return replace(self, array=array)
+
+
+def load_nifti(path: Path) -> Volume:
+    """Read a .nii or .nii.gz as float32 (or its stored integer type where it has no scaling)."""
+    try:
+        image = nib.load(path)
+        array = np.asanyarray(image.dataobj)
+    except (OSError, nib.filebasedimages.ImageFileError, EOFError, ValueError) as error:
+        raise BadVolume(f"{path}: cannot be read as NIfTI ({error}). Convert it anew.") from error
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.ndim != 3:
+        raise BadVolume(f"{path}: has {array.ndim} axes {array.shape}, expected one 3D volume.")
+    affine = np.asarray(image.affine, np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise BadVolume(f"{path}: its affine is singular or not finite. Convert it anew.")
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return Volume(array, affine)
+
+
+def save_nifti(volume: Volume, path: Path) -> None:
+    """Write a NIfTI file under a temporary name, then rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
+    temporary = path.with_name(f".{path.name}.tmp{suffix}")
+    image = nib.Nifti1Image(volume.array, volume.affine)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(volume.affine, code=1)
+    image.set_sform(volume.affine, code=1)
+    nib.save(image, temporary)
+    temporary.replace(path)
+
+
+def to_ras(volume: Volume) -> Volume:
+    """Flip and permute axes to the nearest RAS order; no interpolation, the patient stays put."""
+    image = nib.as_closest_canonical(nib.Nifti1Image(volume.array, volume.affine))
+    return Volume(np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64))
+
+
+def resample(
+    volume: Volume, grid: Grid, *, order: int = 1, fill: float = 0.0, antialias: bool = False
+) -> Volume:
+    """Sample `volume` at the voxel centres of `grid`; `fill` outside its field of view.
+
+    `order` 0 for masks, 1 for images (float32 out). `antialias` first blurs each axis that `grid`
+    samples more coarsely, by the Gaussian of sigma (factor - 1) / 2 that scikit-image uses.
+    """
+    mapping = np.linalg.inv(volume.affine) @ grid.affine
+    array = volume.array if order == 0 else volume.array.astype(np.float32, copy=False)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    if antialias:
+        step = np.abs(mapping[:3, :3]).max(axis=1)
+        array = ndimage.gaussian_filter(array, np.maximum(0.0, (step - 1.0) / 2.0), mode="nearest")
+    matrix, offset = mapping[:3, :3], mapping[:3, 3]
+    if np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-7):
+        matrix = np.diag(matrix)  # scipy's separable path, several times faster
+    out = ndimage.affine_transform(
+        array, matrix, offset, output_shape=grid.shape, order=order, mode="constant", cval=fill
+    )
+    return Volume(out.astype(bool) if volume.array.dtype == np.bool_ else out, grid.affine)
+
+
+def slice_grid(grid: Grid, centre_mm: NDArray[Any], *, pixel_mm: float, size: int,
+               slice_mm: float | None = None) -> Grid:
+    """The network's grid: `size` x `size` pixels of `pixel_mm`, centred in-plane on `centre_mm`.
+
+    `grid` is in RAS order; its axes' directions are kept. Slices stay where they are, or are laid
+    anew every `slice_mm` over the same extent. `centre_mm` is a point in RAS mm (of the head).
+    """
+    step = np.array([pixel_mm, pixel_mm, slice_mm or grid.spacing_mm[2]])
+    axes = grid.affine[:3, :3] / np.array(grid.spacing_mm)
+    depth = (grid.shape[2] - 1) * grid.spacing_mm[2]
+    num_slices = grid.shape[2] if slice_mm is None else max(1, round(depth / slice_mm) + 1)
+    along = np.linalg.inv(axes) @ (np.asarray(centre_mm, np.float64) - grid.affine[:3, 3])
+    first = np.array([along[0] - pixel_mm * (size - 1) / 2, along[1] - pixel_mm * (size - 1) / 2,
+                      (depth - step[2] * (num_slices - 1)) / 2])
+    affine = np.eye(4)
+    affine[:3, :3] = axes * step
+    affine[:3, 3] = grid.affine[:3, 3] + axes @ first
+    return Grid((size, size, num_slices), affine)
+
+
+def centre_of(mask: Volume) -> NDArray[np.float64]:
+    """Centre of a mask's bounding box, in RAS mm. An empty mask raises `BadVolume`."""
+    where = np.nonzero(mask.array)
+    if where[0].size == 0:
+        raise BadVolume("the head mask is empty: no voxel looks like a head. Check the input.")
+    middle = np.array([(axis.min() + axis.max()) / 2 for axis in where])
+    return np.asarray(mask.affine[:3, :3] @ middle + mask.affine[:3, 3], np.float64)

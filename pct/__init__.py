@@ -1,0 +1,1 @@
+"""The method: networks, losses, exact training state, metrics and prediction of a pseudo-CT."""

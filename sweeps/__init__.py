@@ -1,0 +1,1 @@
+"""Many runs as one stage tree on Ray: plan, train, track, promote."""
