@@ -41,7 +41,7 @@ class SliceGrid:
 
 @dataclass(frozen=True)
 class Slices:
-    """Slice pairs of one split, n of them, indexed (n, y, x): y towards anterior, x to the left.
+    """Slice pairs of one split, n of them, indexed (n, y, x) in RAS order: y grows to anterior, x to the right.
 
     `mr_codes` are uint16; raw MR = codes * slope + intercept, with one slope and intercept a
     volume, repeated for each of its slices. The windows are raw MR values that become -1 and 1:
