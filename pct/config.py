@@ -1,0 +1,257 @@
+"""One training run, validated whole: presets, overrides, and every mistake reported at once.
+
+Light by contract: planning a sweep imports this without loading torch.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from data_prep.errors import PctError
+from pct.schedule import Numbers, Restore
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class BadConfig(PctError):
+    """A setting that does not exist, has a wrong value, or contradicts another."""
+
+
+class Frozen(BaseModel):
+    """Closed to unknown keys and to later change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataNeeds(Frozen):
+    """What the run expects of its data folder, and how it scales intensities."""
+
+    arm: Literal["resize", "crop"] = "resize"
+    size: int = Field(256, ge=16, description="pixels along a side of a slice")
+    mr_window: Literal["head", "volume"] = "head"
+    """MR percentiles 1 and 99.9 of the head, or of the whole volume (thesis 2.2)."""
+
+
+class GeneratorConfig(Frozen):
+    """MONAI UNet in 2D (thesis 2.3.2)."""
+
+    channels: tuple[int, ...] = Field((64, 128, 256, 512), min_length=2)
+    num_res_units: int = Field(10, ge=0)
+    head: Literal["conv", "raw"] = "conv"
+    """`conv` adds a 1x1 convolution on full-width features; `raw` is MONAI's one-channel end."""
+    norm: Literal["batch", "instance"] = "batch"
+
+
+class DiscriminatorConfig(Frozen):
+    """Conditional PatchGAN at several scales (thesis 2.3.3; pix2pixHD, Wang et al. 2018)."""
+
+    filters: int = Field(128, ge=1)
+    layers: int = Field(4, ge=1)
+    scales: int = Field(2, ge=1)
+
+
+class LossConfig(Frozen):
+    """How each loss term is formed; the weights are schedules."""
+
+    gan: Literal["lsgan", "bce"] = "lsgan"
+    ngf_form: Literal["half", "full"] = "half"
+    """`half`: 1 - mean(c^2)/2 (thesis eq. 2.2); `full`: mean(1 - c^2) (thesis 1.4)."""
+    mask_fill: Literal["none", "air", "zero"] = "none"
+    """Outside the head: kept; air for the discriminator and left out of L1 and NGF; or 0 (Exp 4)."""
+    mask_reduction: Literal["mask_mean", "image_mean"] = "mask_mean"
+    warmup_gan: Literal["on", "off"] = "off"
+
+
+class Schedules(Frozen):
+    """Values over epochs: a number, or {finished epochs: value}."""
+
+    lambda_l1: Numbers = Field(140.0, validate_default=True)
+    lambda_ngf: Numbers = Field(20.0, validate_default=True)
+    lambda_gan: Numbers = Field(1.0, validate_default=True)
+    lambda_bg: Numbers = Field(0.0, validate_default=True)
+    ngf_alpha: Numbers = Field(0.08, validate_default=True)
+    lr_g: Numbers = Field(2e-4, validate_default=True)
+    lr_d: Numbers = Field(2e-4, validate_default=True)
+    fork_restore: Restore = Field("full", validate_default=True)
+    """`weights` from an epoch on: at that epoch all state but the weights starts anew."""
+
+
+class Validation(Frozen):
+    """The look at validation patients after each epoch."""
+
+    slices: int = Field(8, ge=1)
+    """Slices a patient, spread evenly over the head; 1 is the centre slice (thesis 2.5.1)."""
+
+
+class Selection(Frozen):
+    """Which epoch's generator is the run's best."""
+
+    metric: Literal["val/psnr", "val/psnr_masked"] = "val/psnr_masked"
+
+
+class Stop(Frozen):
+    """End a run that has stopped to improve."""
+
+    metric: Literal["val/psnr", "val/psnr_masked"] = "val/psnr"
+    patience: int = Field(15, ge=1)
+    min_delta: float = Field(0.02, ge=0)
+    after: int = Field(70, ge=1)
+
+
+class Run(Frozen):
+    """Everything that defines one training."""
+
+    epochs: int = Field(70, ge=1)
+    seed: int = Field(1, ge=0)
+    batch: int = Field(14, ge=1)
+    """Slices a step over all workers; must divide by `workers`."""
+    workers: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    warmup_epochs: int = Field(2, ge=0)
+    """Epochs with the MR itself as target (thesis 2.4.2), counted within `epochs`."""
+    flip: float = Field(0.5, ge=0, le=1)
+    """Chance of mirroring a pair left-right."""
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    data: DataNeeds = DataNeeds()
+    generator: GeneratorConfig = GeneratorConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    loss: LossConfig = LossConfig()
+    schedule: Schedules = Schedules()
+    val: Validation = Validation()
+    select: Selection = Selection()
+    stop: Stop | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Run":
+        problems = []
+        if self.batch % self.workers:
+            problems.append(f"batch {self.batch} does not divide by workers {self.workers}")
+        if self.warmup_epochs >= self.epochs:
+            problems.append(f"warmup_epochs {self.warmup_epochs} leaves none of {self.epochs} epochs")
+        if self.stop and self.stop.after >= self.epochs:
+            problems.append(f"stop.after {self.stop.after} is not before epochs {self.epochs}")
+        for name, steps in self.schedule:
+            if steps[-1][0] >= self.epochs:
+                problems.append(
+                    f"schedule.{name} changes after {steps[-1][0]} epochs, the run ends at {self.epochs}"
+                )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML 1.2 mapping; a duplicate key or a list at the top is a `BadConfig` naming the place."""
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise BadConfig(f"{path}: expected a mapping, found {type(content).__name__}.")
+    return content
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """The settings of a preset, its `base` chain merged in."""
+    settings = preset_file(name)
+    base = settings.pop("base", None)
+    return merge(load_preset(base), settings) if base else settings
+
+
+def preset_file(name: str) -> dict[str, Any]:
+    """What a preset's own file says, `base` left as it is. An unknown name lists the known ones."""
+    if name not in preset_names():
+        raise BadConfig(f"no preset {name!r}{suggest(name, preset_names())}")
+    return read_yaml(PRESETS / f"{name}.yaml")
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` over `below`: sections are merged key by key, schedules and values replaced whole."""
+    merged = dict(below)
+    for key, value in above.items():
+        section = key in SECTIONS and isinstance(value, Mapping)
+        old = merged.get(key)
+        merged[key] = {**old, **value} if section and isinstance(old, Mapping) else value
+    return merged
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`key=value` as (key, value), the value read as YAML 1.2."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise BadConfig(f"{text!r}: expected key=value, as in epochs=90.")
+    try:
+        return key.strip(), YAML(typ="safe", pure=True).load(value)
+    except YAMLError as error:
+        raise BadConfig(f"{text!r}: {' '.join(str(error).split())}") from error
+
+
+def place(key: str, value: Any) -> dict[str, Any]:
+    """Settings for one dotted key; names of schedules may stand alone (`lambda_ngf`)."""
+    section, _, name = key.partition(".")
+    if name:
+        return {section: {name: value}}
+    return {"schedule": {key: value}} if key in Schedules.model_fields else {key: value}
+
+
+def build_run(settings: Mapping[str, Any]) -> Run:
+    """Validate settings; `BadConfig` lists every mistake, a line each."""
+    problems: list[str] = []
+    run = try_run(settings, where="", problems=problems)
+    if run is None:
+        raise BadConfig("\n".join(problems))
+    return run
+
+
+def try_run(settings: Mapping[str, Any], *, where: str, problems: list[str]) -> Run | None:
+    """As `build_run`, but append the mistakes to `problems`, each led by `where`, and go on."""
+    try:
+        return Run.model_validate(dict(settings))
+    except ValidationError as error:
+        for item in error.errors():
+            path = [str(part) for part in item["loc"] if part != "tuple"]
+            problems.append(f"{where}{_explain(path, item['type'], item['msg'], item['input'])}")
+        return None
+
+
+def _explain(path: list[str], kind: str, message: str, found: Any) -> str:
+    key = ".".join(path)
+    if kind == "extra_forbidden":
+        known = fields_at(path[:-1])
+        return f"{key}: no such setting{suggest(path[-1], known)}"
+    message = message.removeprefix("Value error, ")
+    shown = "" if not key or kind == "value_error" else f" (found {found!r})"
+    return f"{key}: {message}{shown}" if key else message
+
+
+SECTIONS = {
+    name: field.annotation
+    for name, field in Run.model_fields.items()
+    if name == "stop" or (isinstance(field.annotation, type) and issubclass(field.annotation, Frozen))
+}
+
+
+def fields_at(path: list[str]) -> list[str]:
+    """Names of the settings in a section; at the top, those of the schedules too."""
+    if not path:
+        return [*Run.model_fields, *Schedules.model_fields]
+    annotation = SECTIONS.get(path[0])
+    model = next((t for t in (annotation, *get_args(annotation)) if hasattr(t, "model_fields")), None)
+    return list(cast(type[Frozen], model).model_fields) if model else []
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """End of a message about an unknown name: the nearest known one, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f": did you mean {near[0]}?" if near else f"; known are {', '.join(known)}."

@@ -1,0 +1,222 @@
+"""A recipe file to named, straight runs; every mistake in it reported at once. Light and pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from data_prep.errors import PctError
+from pct.config import (
+    BadConfig,
+    Run,
+    load_preset,
+    merge,
+    parse_override,
+    place,
+    preset_file,
+    read_yaml,
+    suggest,
+    try_run,
+)
+from sweeps.forks import BadFork, straighten
+from sweeps.space import Dimension, Point, Search, exhausted, fill
+
+RECIPES = Path(__file__).parent / "recipes"
+OWN_KEYS = ("base", "trials", "seeds", "space", "search")
+
+
+class BadRecipe(PctError):
+    """A recipe with mistakes: one line each."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One whole schedule from epoch 1 to its end: one trial in every table."""
+
+    name: str
+    run: Run
+    point: Point
+    """Values of the searched quantities; empty in a recipe without a space."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe file with the command line's overrides; trials still hold forks and `$names`."""
+
+    name: str
+    base: str
+    common: dict[str, Any]
+    trials: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...]
+    space: dict[str, Dimension]
+    search: Search
+
+
+def recipe_names() -> list[str]:
+    """Names of the shipped recipes."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a shipped recipe by name, or a file by path, and lay `key=value` overrides over it."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
+    if not path.exists():
+        raise BadRecipe(f"no recipe {name!r}{suggest(name, recipe_names())} "
+                        "A path ends in .yaml.")
+    content = read_yaml(path)
+    problems: list[str] = []
+    trials = _trials(content, problems)
+    common = {key: value for key, value in content.items() if key not in OWN_KEYS}
+    for override in overrides:
+        _lay(override, content, common, trials, problems)
+    space = _space(content.get("space"), problems)
+    search = _search(content, space, problems)
+    seeds = _seeds(content.get("seeds"), problems)
+    base = str(content.get("base", "resize"))
+    recipe = Recipe(path.stem, base, common, trials, seeds, space, search)
+    _check(recipe, problems)
+    if problems:
+        raise BadRecipe("\n".join(f"{path.name}: {line}" for line in dict.fromkeys(problems)))
+    return recipe
+
+
+def leaves_at(recipe: Recipe, point: Point) -> list[Leaf]:
+    """The leaves of one point of the search (of the recipe, when it has no space)."""
+    problems: list[str] = []
+    leaves = _leaves(recipe, point, problems)
+    if problems:
+        raise BadRecipe("\n".join(problems))
+    return leaves
+
+
+def _check(recipe: Recipe, problems: list[str]) -> None:
+    """Try the recipe's leaves at the two corners of its space."""
+    if not problems or recipe.trials:
+        for end in ("low", "high"):
+            point: Point = {name: getattr(dim, end) for name, dim in recipe.space.items()}
+            whole = {k: int(v) if float(v).is_integer() else v for k, v in point.items()}
+            _leaves(recipe, whole, problems, exhaust=False)
+
+
+def _leaves(recipe: Recipe, point: Point, problems: list[str], *, exhaust: bool = True) -> list[Leaf]:
+    leaves: list[Leaf] = []
+    for grid in exhausted(recipe.space, recipe.search) if exhaust else [{}]:
+        full = {**point, **grid}
+        suffix = "".join(f"-{name}{value}" for name, value in grid.items())
+        for name, trial in recipe.trials.items():
+            leaves += _trial_leaves(recipe, f"{name}{suffix}", trial, full, problems)
+    return leaves
+
+
+def _trial_leaves(recipe: Recipe, name: str, trial: dict[str, Any], point: Point,
+                  problems: list[str]) -> list[Leaf]:
+    try:
+        trial = fill(trial, point)
+        base = load_preset(str(trial.pop("base", recipe.base)))
+        straights = straighten(trial.get("schedule") or {})
+    except KeyError as error:
+        problems.append(f"{name}: ${error.args[0]} is not in the space"
+                        f"{suggest(str(error.args[0]), list(recipe.space))}")
+        return []
+    except (BadFork, BadConfig) as error:
+        problems.append(f"{name}: {error}")
+        return []
+    leaves = []
+    for straight in straights:
+        leaf = f"{name}.{straight.name}" if straight.name else name
+        settings = merge(merge(base, recipe.common), {**trial, "schedule": straight.schedules})
+        for seed in recipe.seeds or (None,):
+            seeded = settings if seed is None else {**settings, "seed": seed}
+            run = try_run(seeded, where=f"{name}: ", problems=problems)
+            if run:
+                leaves.append(Leaf(leaf if seed is None else f"{leaf}@s{seed}", run, point))
+    return leaves
+
+
+def _trials(content: Mapping[str, Any], problems: list[str]) -> dict[str, dict[str, Any]]:
+    trials = content.get("trials")
+    if not isinstance(trials, Mapping) or not trials:
+        problems.append("trials: expected a mapping of names to settings, found none.")
+        return {}
+    named = {}
+    for name, settings in trials.items():
+        if not isinstance(settings, Mapping | None):
+            problems.append(f"trials.{name}: expected a mapping of settings, found {settings!r}.")
+        elif not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
+            problems.append(f"trials.{name}: a name holds letters, digits, - and _ only.")
+        else:
+            named[name] = dict(settings or {})
+    return named
+
+
+def _lay(override: str, content: dict[str, Any], common: dict[str, Any],
+         trials: dict[str, dict[str, Any]], problems: list[str]) -> None:
+    """Lay one command-line override over the recipe or over one trial."""
+    try:
+        key, value = parse_override(override)
+    except BadConfig as error:
+        problems.append(str(error))
+        return
+    if key in OWN_KEYS and key != "trials":
+        content[key] = value
+        return
+    trial, _, rest = key.partition(".")
+    if trial in trials and rest:
+        trials[trial] = merge(trials[trial], place(rest, value))
+        return
+    for name, settings in trials.items():
+        if _sets(settings, key) and settings.get(key) != value:
+            others = next((other for other in trials if other != name), name)
+            problems.append(f"{override} contradicts trial {name}, which sets its own {key}; "
+                            f"name the trials meant, as in {others}.{key}={value}.")
+    common.update(merge(common, place(key, value)))
+
+
+def _sets(settings: Mapping[str, Any], key: str) -> bool:
+    """Whether a trial fixes `key`, itself or by a preset of its own."""
+    section, name = key.split(".", 1) if "." in key else ("schedule", key)
+    own = settings.get("base")
+    fixed = key in settings or name in (settings.get(section) or {})
+    return fixed or bool(own and key in preset_file(str(own)))
+
+
+def _seeds(given: Any, problems: list[str]) -> tuple[int, ...]:
+    items = [part for part in given.split(",") if part] if isinstance(given, str) else given
+    items = [items] if isinstance(items, int) else items or []
+    try:
+        seeds = tuple(int(item) for item in items)
+    except (TypeError, ValueError):
+        problems.append(f"seeds: expected whole numbers as in 1,2,3, found {given!r}.")
+        return ()
+    if len(set(seeds)) < len(seeds):
+        problems.append(f"seeds: {given!r} names one seed twice.")
+    return seeds
+
+
+def _space(given: Any, problems: list[str]) -> dict[str, Dimension]:
+    space = {}
+    for name, settings in (given or {}).items():
+        try:
+            space[str(name)] = Dimension.model_validate(settings)
+        except ValidationError as error:
+            problems.append(f"space.{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
+    return space
+
+
+def _search(content: Mapping[str, Any], space: dict[str, Dimension], problems: list[str]) -> Search:
+    try:
+        search = Search.model_validate(content.get("search") or {})
+    except ValidationError as error:
+        for item in error.errors():
+            name = str(item["loc"][-1]) if item["loc"] else ""
+            hint = suggest(name, list(Search.model_fields)) if item["type"] == "extra_forbidden" else ""
+            problems.append(f"search.{name}: {item['msg']}{hint}")
+        return Search()
+    for name in search.exhaust:
+        if name not in space or not space[name].step:
+            problems.append(f"search.exhaust: {name} is not a dimension with a step in the space.")
+            return Search()
+    return search
+

@@ -1,0 +1,82 @@
+"""The search space of a recipe, and filling `$name` into its trials. Light and pure."""
+
+import math
+from collections.abc import Mapping
+from itertools import product
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from pct.config import Frozen
+
+Point = dict[str, float | int]
+
+
+class Dimension(Frozen):
+    """One searched quantity, from `low` to `high`, both included."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "Dimension":
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low} is not below high {self.high}")
+        if self.log and (self.low <= 0 or self.step):
+            raise ValueError("log needs low above 0 and no step")
+        return self
+
+    def values(self) -> list[float | int]:
+        """Every value of a stepped dimension."""
+        assert self.step
+        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        values = [self.low + index * self.step for index in range(count)]
+        return [int(v) if float(v).is_integer() else v for v in values]
+
+
+class Search(Frozen):
+    """How points of the space are chosen and judged."""
+
+    sampler: Literal["tpe", "random"] = "tpe"
+    minimise: tuple[str, ...] = Field(("val3d/mae_head",), min_length=1)
+    points: int = Field(12, ge=1)
+    exhaust: tuple[str, ...] = ()
+    """Stepped dimensions whose every value is run at each point: their trunks are shared."""
+    seed: int = 1
+
+
+def exhausted(space: Mapping[str, Dimension], search: Search) -> list[Point]:
+    """All combinations of the exhausted dimensions; one empty point when there are none."""
+    grids = [[(name, value) for value in space[name].values()] for name in search.exhaust]
+    return [dict(combination) for combination in product(*grids)]
+
+
+def sketch_point(space: Mapping[str, Dimension], search: Search, index: int) -> Point:
+    """A stand-in for the `index`th point, for counting epochs before anything is sampled."""
+    share = (index + 1) / (search.points + 1)
+    point: Point = {}
+    for name, dimension in space.items():
+        if name in search.exhaust:
+            continue
+        if dimension.step:
+            values = dimension.values()
+            point[name] = values[index % len(values)]
+        else:
+            point[name] = dimension.low + share * (dimension.high - dimension.low)
+    return point
+
+
+def fill(given: Any, point: Mapping[str, float | int]) -> Any:
+    """`$name` replaced by its value everywhere in `given`, keys included.
+
+    An unknown name raises `KeyError` with that name.
+    """
+    if isinstance(given, Mapping):
+        return {fill(key, point): fill(value, point) for key, value in given.items()}
+    if isinstance(given, list | tuple):
+        return [fill(item, point) for item in given]
+    if isinstance(given, str) and given.startswith("$"):
+        return point[given[1:]]
+    return given
