@@ -1,10 +1,9 @@
 """Structural similarity in 3D inside a mask, as thesis Algorithm 1 defines it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from data_prep.errors import PctError
 
@@ -13,8 +12,7 @@ DATA_RANGE = 2.0
 
 C1, C2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
 
-BLOCK = 32  # outputs a matrix product: 32 of 42 columns are new, and the product runs at full speed
-SLAB = 16  # slices at a time: keeps temporaries in the cache and out of the page tables
+SLAB = 16  # slices at a time: temporaries stay small, whatever the volume
 
 
 class NotOneVolume(PctError):
@@ -22,10 +20,15 @@ class NotOneVolume(PctError):
 
 
 def ssim(
-    pct_unit: Tensor, ct_unit: Tensor, mask: Tensor | None = None, *,
-    eps: float = 1e-8, window: int = 11, sigma: float = 1.5,
+    pct_unit: Tensor,
+    ct_unit: Tensor,
+    mask: Tensor | None = None,
+    *,
+    eps: float = 1e-8,
+    window: int = 11,
+    sigma: float = 1.5,
 ) -> Tensor:
-    """Masked SSIM of two volumes, from -1 to 1, as a scalar of the inputs' dtype.
+    """Masked SSIM of two volumes, from -1 to 1, as a scalar of the CT's dtype.
 
     `pct_unit`, `ct_unit` and `mask` are (D, H, W); intensities in [-1, 1]. Means and variances
     are convolutions over mask voxels alone, divided by K*M + `eps`; the map is pooled with the
@@ -33,6 +36,29 @@ def ssim(
     gives NaN. `window` is clamped to the largest odd size <= each axis. Other numbers of axes
     raise `NotOneVolume`: in 2D, or with batch and channel, the window would lie in the wrong axes.
     Source: thesis 2.6.2 and Algorithm 1, without its second `eps`, in the SSIM's own denominator.
+    """
+    total = weights = torch.zeros((), dtype=torch.float64, device=ct_unit.device)
+    for similarity, weight in ssim_slabs(
+        pct_unit, ct_unit, mask, eps=eps, window=window, sigma=sigma
+    ):
+        total = total + (similarity * weight).sum(dtype=torch.float64)
+        weights = weights + weight.sum(dtype=torch.float64)
+    return (total / weights).to(ct_unit.dtype)
+
+
+def ssim_slabs(
+    pct_unit: Tensor,
+    ct_unit: Tensor,
+    mask: Tensor | None = None,
+    *,
+    eps: float = 1e-8,
+    window: int = 11,
+    sigma: float = 1.5,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The SSIM map and its weights K*M, at most 16 slices at a time; arguments as for `ssim`.
+
+    Only the mask's bounding box and half a window around it is visited: beyond it every weight
+    is 0. Where the weight is 0, so is the map. An empty mask yields nothing.
     """
     mask = torch.ones_like(ct_unit) if mask is None else mask.to(ct_unit.dtype)
     if ct_unit.ndim != 3 or pct_unit.shape != ct_unit.shape or mask.shape != ct_unit.shape:
@@ -42,20 +68,22 @@ def ssim(
             "time, without batch and channel axes."
         )
     if not bool(mask.any()):
-        return ct_unit.new_tensor(torch.nan)
-    taps = [_gaussian(window, size, sigma).to(ct_unit) for size in mask.shape]
-    box = _box(mask, margin=window // 2)
+        return
+    halves = [(min(window, size) - 1) // 2 for size in mask.shape]
+    box = _box(mask, margin=max(halves))
     pct_unit, ct_unit, mask = pct_unit[box], ct_unit[box], mask[box]
-    total, weight = ct_unit.new_zeros((), dtype=torch.float64), 0.0
-    halo = len(taps[0]) // 2
-    for start in range(0, mask.shape[0], SLAB):
-        first, last = max(0, start - halo), start + SLAB + halo
-        inner = slice(start - first, start - first + SLAB)
-        fields = _fields(pct_unit[first:last], ct_unit[first:last], mask[first:last])
-        support, *means = (_blur(field, taps)[inner] for field in fields)
-        total += (_similarity(support + eps, *means) * support).sum(dtype=torch.float64)
-        weight += float(support.sum(dtype=torch.float64))
-    return (total / weight).to(ct_unit.dtype)
+    z, y, x = (
+        _gaussian_band(size, half, sigma).to(ct_unit)
+        for size, half in zip(mask.shape, halves, strict=True)
+    )
+    for start in range(0, len(z), SLAB):
+        near = slice(max(0, start - halves[0]), start + SLAB + halves[0])
+        rows = z[start : start + SLAB, near]
+        weight, *means = (
+            y @ torch.tensordot(rows, field, 1) @ x
+            for field in _fields(pct_unit[near], ct_unit[near], mask[near])
+        )
+        yield torch.where(weight > 0, _similarity(weight + eps, *means), 0.0), weight
 
 
 def _fields(pct: Tensor, ct: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
@@ -72,36 +100,23 @@ def _similarity(norm: Tensor, pct: Tensor, ct: Tensor, squares: Tensor, product:
     return ((2 * means + C1) * (2 * covariance + C2)) / ((both + C1) * (variances + C2))
 
 
-def _gaussian(window: int, size: int, sigma: float) -> Tensor:
-    """Weights of a Gaussian over the largest odd window <= `window` and `size`; they add to 1."""
-    half = (min(window, size) - 1) // 2
-    steps = torch.arange(-half, half + 1, dtype=torch.float64)
-    weights = torch.exp(-(steps**2) / (2 * sigma**2))
-    return weights / weights.sum()
+def _gaussian_band(size: int, half: int, sigma: float) -> Tensor:
+    """Convolution along an axis as a symmetric (size, size) matrix; 0 beyond the ends.
+
+    Matrix products run at full speed on every device: here four times as fast as `conv3d`.
+    """
+    steps = torch.arange(size, dtype=torch.float64)
+    distance = (steps[:, None] - steps).abs()
+    weights = torch.exp(-(distance**2) / (2 * sigma**2)) * (distance <= half)
+    centred = torch.arange(-half, half + 1, dtype=torch.float64)
+    return weights / torch.exp(-(centred**2) / (2 * sigma**2)).sum()
 
 
 def _box(mask: Tensor, *, margin: int) -> tuple[slice, ...]:
-    """The mask's bounding box and `margin` around it: beyond it, every K*M is 0."""
+    """The mask's bounding box and `margin` voxels around it, cut at the volume's ends."""
     box = []
     for axis in range(3):
         others = [other for other in range(3) if other != axis]
         inside = torch.nonzero(mask.sum(dim=others)).flatten()
         box.append(slice(max(0, int(inside[0]) - margin), int(inside[-1]) + margin + 1))
     return tuple(box)
-
-
-def _blur(field: Tensor, taps: Sequence[Tensor]) -> Tensor:
-    """Convolve (D, H, W) with the outer product of `taps`; zero beyond the ends.
-
-    One axis a pass, always the last one, by products with a banded matrix (several times as fast
-    as a convolution here); the axes rotate, so after three passes they are back in order.
-    """
-    for weights in reversed(taps):
-        size, width = field.shape[-1], len(weights)
-        band = weights.new_zeros(BLOCK + width - 1, BLOCK)
-        for shift, weight in enumerate(weights):
-            band.diagonal(-shift)[:] = weight
-        padded = F.pad(field, (width // 2, width // 2 + -size % BLOCK))
-        blurred = padded.unfold(-1, BLOCK + width - 1, BLOCK) @ band
-        field = blurred.flatten(-2)[..., :size].movedim(-1, 0)
-    return field

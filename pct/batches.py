@@ -1,0 +1,66 @@
+"""Slices to batches. Which slices come when is a pure function of (seed, epoch, rank, world)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_prep.intensity import hu_to_unit, mr_to_unit
+from data_prep.schema import Slices as SliceTable
+from pct.config import Run
+
+Images = Float[Tensor, "batch 1 height width"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Paired slices: MR and CT in [-1, 1]; `head` is 1 where the head has MR, else 0."""
+
+    mr: Images
+    ct: Images
+    head: Images
+
+    def flipped(self, which: Tensor) -> "Batch":
+        """Mirror left-right the pairs that the boolean `which` names."""
+        pick = which.view(-1, 1, 1, 1)
+        mr, ct, head = (torch.where(pick, t.flip(-1), t) for t in (self.mr, self.ct, self.head))
+        return Batch(mr, ct, head)
+
+
+def make_batch(table: SliceTable, rows: NDArray[np.int64], run: Run, device: torch.device) -> Batch:
+    """Decode rows of a slice table to [-1, 1] float32 on `device`."""
+    def column(values: NDArray[np.float64]) -> NDArray[np.float32]:
+        return values[rows].astype(np.float32).reshape(-1, 1, 1)
+
+    window = table.mr_head_window if run.data.mr_window == "head" else table.mr_volume_window
+    raw = table.mr_codes[rows].astype(np.float32) * column(table.mr_slope)
+    raw += column(table.mr_intercept)
+    mr = mr_to_unit(raw, column(window[:, 0]), column(window[:, 1]))
+    ct = hu_to_unit(table.ct_hu[rows].astype(np.float32))
+    head = table.valid[rows].astype(np.float32)
+    tensors = (torch.from_numpy(np.ascontiguousarray(a))[:, None].to(device) for a in (mr, ct, head))
+    return Batch(*tensors)
+
+
+def epoch_order(count: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of `count` slices in an epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def num_steps(count: int, batch: int) -> int:
+    """Steps an epoch; what does not fill a batch waits for another epoch's order."""
+    return max(1, count // batch)
+
+
+def rank_rows(order: NDArray[np.int64], *, batch: int, rank: int, world: int) -> Iterator[NDArray[np.int64]]:
+    """This worker's share of each global batch.
+
+    >>> [list(rows) for rows in rank_rows(np.arange(5), batch=4, rank=1, world=2)]
+    [[1, 3]]
+    """
+    for step in range(num_steps(len(order), batch)):
+        yield order[step * batch : (step + 1) * batch][rank::world]

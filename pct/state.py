@@ -1,0 +1,191 @@
+"""Training state, whole: all that a fork needs to equal the run that never stopped."""
+
+import hashlib
+import io
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data_prep.errors import PctError
+from pct.config import Run
+from pct.networks import Discriminator, Generator
+from pct.schedule import number_at
+from pct.world import gather, rank
+
+NUMERICS = 1
+"""Raised whenever the same run would give other numbers (kept by a golden-loss test)."""
+
+
+class BadState(PctError):
+    """A checkpoint that is torn, foreign, or from another number of workers."""
+
+
+@dataclass
+class Best:
+    """The best generator so far by the run's selection metric."""
+
+    epoch: int
+    value: float
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class TrainState:
+    """Both networks and optimisers, finished epochs, the best generator, and the metric history.
+
+    Random states of torch, numpy and Python belong to it too; they are taken from and given back
+    to the process by `to_bytes` and `from_bytes`, one set a worker.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    adam_g: torch.optim.Adam
+    adam_d: torch.optim.Adam
+    epoch: int = 0
+    best: Best | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    """A row an epoch: `epoch`, `time` (UTC seconds) and every metric."""
+
+    def fingerprint(self) -> str:
+        """Hash of every value that decides how training goes on, this worker's random state too."""
+        digest = hashlib.sha256(str(self.epoch).encode())
+        _feed(digest, _content(self))
+        _feed(digest, _random_state())
+        return digest.hexdigest()
+
+
+def start(run: Run, device: torch.device | None = None) -> TrainState:
+    """A fresh state; sets the process's random states from the run's seed (and the rank)."""
+    device = device or torch.device("cpu")
+    torch.manual_seed(run.seed)
+    generator = Generator(run.generator).to(device)
+    discriminator = Discriminator(run.discriminator).to(device)
+    seed_process(run.seed, epoch=0)
+    return TrainState(generator, discriminator, *_optimisers(run, generator, discriminator))
+
+
+def seed_process(seed: int, *, epoch: int) -> None:
+    """Set this worker's random states as a function of (seed, epoch, rank)."""
+    words = np.random.SeedSequence([seed, epoch, rank()]).generate_state(3)
+    torch.manual_seed(int(words[0]))
+    np.random.seed(int(words[1]))  # noqa: NPY002  third parties draw from the global state
+    random.seed(int(words[2]))
+
+
+def restart_optimisers(state: TrainState, run: Run) -> None:
+    """Keep the weights, start all else anew: what a fork by `torch.load(weights)` does."""
+    adam_g, adam_d = _optimisers(run, state.generator, state.discriminator)
+    state.adam_g, state.adam_d = adam_g, adam_d
+    seed_process(run.seed, epoch=state.epoch)
+
+
+def _optimisers(run: Run, generator: nn.Module, discriminator: nn.Module,
+                ) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+    def adam(model: nn.Module, rate: float) -> torch.optim.Adam:
+        return torch.optim.Adam(model.parameters(), lr=rate, betas=run.adam_betas, fused=True)
+
+    return (adam(generator, number_at(run.schedule.lr_g, 0)),
+            adam(discriminator, number_at(run.schedule.lr_d, 0)))
+
+
+def to_bytes(state: TrainState) -> bytes:
+    """The state as one file of tensors and plain values. Every worker must call it."""
+    randoms = gather(_random_state())
+    best = state.best
+    content = {
+        "numerics": NUMERICS,
+        **_content(state),
+        "best": best and {"epoch": best.epoch, "value": best.value, "weights": best.weights},
+        "history": state.history,
+        "randoms": randoms,
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def from_bytes(data: bytes, run: Run, device: torch.device | None = None) -> TrainState:
+    """Rebuild a state and set this worker's random states. Loads tensors and plain values only."""
+    device = device or torch.device("cpu")
+    content = read_content(data, device)
+    randoms = content["randoms"]
+    if rank() >= len(randoms):
+        raise BadState(f"a state of {len(randoms)} workers cannot go on with more of them: "
+                       f"set workers={len(randoms)}.")
+    state = start(run, device)
+    state.generator.load_state_dict(content["generator"])
+    state.discriminator.load_state_dict(content["discriminator"])
+    state.adam_g.load_state_dict(content["adam_g"])
+    state.adam_d.load_state_dict(content["adam_d"])
+    state.epoch, state.history = content["epoch"], content["history"]
+    best = content["best"]
+    state.best = Best(best["epoch"], best["value"], best["weights"]) if best else None
+    _set_random_state(randoms[rank()])
+    return state
+
+
+def read_content(data: bytes, device: torch.device) -> dict[str, Any]:
+    """The plain content of a saved state. Unpickles nothing but tensors and plain values."""
+    try:
+        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise BadState(f"a checkpoint of {len(data)} bytes is torn: {error}") from error
+    if not isinstance(content, dict) or content.get("numerics") != NUMERICS:
+        found = content.get("numerics") if isinstance(content, dict) else type(content).__name__
+        raise BadState(f"a checkpoint holds numerics {found}, this version computes {NUMERICS}: "
+                       "train it anew, or install the version that made it.")
+    return content
+
+
+def _content(state: TrainState) -> dict[str, Any]:
+    return {
+        "epoch": state.epoch,
+        "generator": state.generator.state_dict(),
+        "discriminator": state.discriminator.state_dict(),
+        "adam_g": state.adam_g.state_dict(),
+        "adam_d": state.adam_d.state_dict(),
+    }
+
+
+def _random_state() -> dict[str, Any]:
+    """This process's random states as tensors and plain values."""
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    version, internal, gauss = random.getstate()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": cuda,
+        "numpy": [str(name), torch.from_numpy(np.asarray(keys, np.int64)), int(position),
+                  int(has_gauss), float(cached)],
+        "python": [version, list(internal), gauss],
+    }
+
+
+def _set_random_state(states: dict[str, Any]) -> None:
+    torch.set_rng_state(states["torch"].cpu())
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([s.cpu() for s in states["cuda"]])
+    name, keys, position, has_gauss, cached = states["numpy"]
+    numpy_keys = keys.cpu().numpy().astype(np.uint32)
+    np.random.set_state((name, numpy_keys, position, has_gauss, cached))  # noqa: NPY002
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+
+
+def _feed(digest: "hashlib._Hash", content: Any) -> None:
+    """Hash nested plain values and tensors, in a fixed order."""
+    if isinstance(content, Tensor):
+        digest.update(content.detach().cpu().contiguous().numpy().tobytes())
+    elif isinstance(content, dict):
+        for key in sorted(content, key=str):
+            digest.update(str(key).encode())
+            _feed(digest, content[key])
+    elif isinstance(content, list | tuple):
+        for item in content:
+            _feed(digest, item)
+    else:
+        digest.update(repr(content).encode())

@@ -1,0 +1,243 @@
+"""One step, one epoch, `fit`: the Pix2Pix objective of thesis eq. 2.1, in the order it is told."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data_prep.errors import PctError
+from data_prep.intensity import AIR_UNIT
+from data_prep.schema import Slices as SliceTable
+from pct import losses
+from pct.batches import Batch, Images, epoch_order, make_batch, num_steps, rank_rows
+from pct.config import LossConfig, Run
+from pct.schedule import number_at, value_at
+from pct.state import Best, TrainState, restart_optimisers
+from pct.validate import validate
+from pct.world import average_buffers, average_gradients, from_first, rank, sum_over_ranks, world_size
+
+
+class NonFinite(PctError):
+    """A loss became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The scheduled values of one epoch."""
+
+    lambda_l1: float
+    lambda_ngf: float
+    lambda_gan: float
+    lambda_bg: float
+    ngf_alpha: float
+    warmup: bool
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Slices to learn from and slices to look at."""
+
+    train: SliceTable
+    val: SliceTable
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """An epoch has finished; `metrics` are its row of the history, without `epoch` and `time`."""
+
+    epoch: int
+    metrics: dict[str, float]
+    is_best: bool
+    stopped: str | None
+    """Why training ends here before its last epoch, or None."""
+
+
+Listener = Callable[[EpochEnd, TrainState], None]
+
+
+def fit(state: TrainState, run: Run, data: TrainingData, *, until: int,
+        listeners: Iterable[Listener] = ()) -> TrainState:
+    """Train until `until` finished epochs, or until the run's patience ends; tell listeners.
+
+    Every worker calls it alike. A non-finite loss raises `NonFinite` naming epoch and term; the
+    state is then not to be saved.
+    """
+    while state.epoch < until:
+        began = time.perf_counter()
+        if _restarts(run, state.epoch):
+            restart_optimisers(state, run)
+        terms = train_epoch(state, run, data.train)
+        seen = from_first(validate(state.generator, data.val, run) if rank() == 0 else {})
+        state.epoch += 1
+        metrics = {**terms, **seen, "time/epoch_s": time.perf_counter() - began}
+        state.history.append({"epoch": state.epoch, "time": time.time(), **metrics})
+        event = EpochEnd(state.epoch, metrics, _keep_best(state, run), stop_reason(run, state.history))
+        for listener in listeners:
+            listener(event, state)
+        if event.stopped:
+            break
+    return state
+
+
+def train_epoch(state: TrainState, run: Run, table: SliceTable) -> dict[str, float]:
+    """One pass over the slices; mean of each loss term over steps and workers."""
+    weights = weights_at(run, state.epoch)
+    _set_rates(state, run)
+    device = next(state.generator.parameters()).device
+    order = epoch_order(len(table), seed=run.seed, epoch=state.epoch)
+    state.generator.train()
+    state.discriminator.train()
+    totals: dict[str, Tensor] = {}
+    for rows in rank_rows(order, batch=run.batch, rank=rank(), world=world_size()):
+        batch = make_batch(table, rows, run, device)
+        if run.flip:
+            batch = batch.flipped((torch.rand(len(rows)) < run.flip).to(device))
+        for name, value in train_step(state, batch, weights, run).items():
+            totals[name] = totals.get(name, torch.zeros((), device=device)) + value
+    average_buffers(state.generator)
+    scale = num_steps(len(order), run.batch) * world_size()
+    means = {name: float(sum_over_ranks(total)) / scale for name, total in totals.items()}
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise NonFinite(f"epoch {state.epoch + 1}: {name} is {value}. "
+                            "Lower lr_g or lr_d; the last good checkpoint is kept.")
+    return means
+
+
+def train_step(state: TrainState, batch: Batch, weights: Weights, run: Run) -> dict[str, Tensor]:
+    """Update G, then D, on one batch; the unweighted terms in use, detached.
+
+    D sees the fake once: G's update does not touch D, so one graph serves both. Its gradient on
+    the fake is handed to G's backward pass, then D's own loss goes through the same graph.
+    """
+    target = batch.mr if weights.warmup else batch.ct
+    adversarial = weights.lambda_gan > 0 and not (weights.warmup and run.loss.warmup_gan == "off")
+    bf16 = run.precision == "bfloat16"
+    state.adam_g.zero_grad()
+    with torch.autocast(batch.mr.device.type, torch.bfloat16, enabled=bf16):
+        pct = state.generator(batch.mr).float()
+        terms = paired_terms(pct, batch.mr, target, batch.head, weights=weights, how=run.loss)
+        total = weighted_sum(terms, weights)
+        if adversarial:
+            mr_seen = fill(batch.mr, batch.head, run.loss)
+            leaf = pct.detach().requires_grad_()
+            logits = state.discriminator(mr_seen, fill(leaf, batch.head, run.loss))
+            terms["loss/gan"] = losses.adversarial(logits, real=True, kind=run.loss.gan)
+    if adversarial:
+        wish = weights.lambda_gan * terms["loss/gan"]
+        (from_d,) = torch.autograd.grad(wish, leaf, retain_graph=True)
+        torch.autograd.backward([total, pct], [None, from_d])
+        total = total.detach() + wish.detach()
+    else:
+        total.backward()
+    average_gradients(state.generator.parameters())
+    state.adam_g.step()
+    if adversarial:
+        real = fill(target, batch.head, run.loss)
+        terms["loss/d"] = _update_discriminator(state, logits, mr_seen, real, run)
+    terms["loss/g"] = total
+    return {name: term.detach() for name, term in terms.items()}
+
+
+def _update_discriminator(state: TrainState, logits: list[Tensor], mr: Images, real: Images,
+                          run: Run) -> Tensor:
+    """D's step: half the loss on the fake (whose logits exist already), half on the real pair."""
+    state.adam_d.zero_grad()
+    parameters = list(state.discriminator.parameters())
+    on_fake = 0.5 * losses.adversarial(logits, real=False, kind=run.loss.gan)
+    on_fake.backward(inputs=parameters)
+    with torch.autocast(mr.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
+        logits_real = state.discriminator(mr, real)
+    on_real = 0.5 * losses.adversarial(logits_real, real=True, kind=run.loss.gan)
+    on_real.backward()
+    average_gradients(parameters)
+    state.adam_d.step()
+    return (on_fake + on_real).detach()
+
+
+def paired_terms(pct: Images, mr: Images, target: Images, head: Images, *, weights: Weights,
+                 how: LossConfig) -> dict[str, Tensor]:
+    """L1, NGF and background, unweighted; a term of weight 0 is not computed."""
+    masked = how.mask_fill != "none" and how.mask_reduction == "mask_mean"
+    region = head if masked else None
+    seen_pct, seen_mr, seen_target = pct, mr, target
+    if how.mask_fill == "zero":
+        seen_pct, seen_mr, seen_target = pct * head, mr * head, target * head
+    terms = {}
+    if weights.lambda_l1:
+        terms["loss/l1"] = losses.l1(seen_pct, seen_target, region)
+    if weights.lambda_ngf:
+        inner = losses.erode(head) if masked else None
+        terms["loss/ngf"] = losses.ngf(seen_pct, seen_mr, alpha=weights.ngf_alpha,
+                                       form=how.ngf_form, mask=inner)
+    if weights.lambda_bg:
+        over: losses.Over = "outside" if masked else "image"
+        terms["loss/bg"] = losses.background(pct, 1.0 - head, over=over)
+    return terms
+
+
+def weighted_sum(terms: dict[str, Tensor], weights: Weights) -> Tensor:
+    """Thesis eq. 2.1 without its adversarial term."""
+    by_name = {"loss/l1": weights.lambda_l1, "loss/ngf": weights.lambda_ngf,
+               "loss/bg": weights.lambda_bg}
+    return torch.stack([by_name[name] * term for name, term in terms.items()]).sum()
+
+
+def fill(image: Images, head: Images, how: LossConfig) -> Images:
+    """What the discriminator sees outside the head: the image itself, air, or 0."""
+    if how.mask_fill == "none":
+        return image
+    outside = AIR_UNIT if how.mask_fill == "air" else 0.0
+    return image * head + outside * (1.0 - head)
+
+
+def weights_at(run: Run, finished: int) -> Weights:
+    """The weights of the epoch after `finished`."""
+    schedule = run.schedule
+    return Weights(
+        lambda_l1=number_at(schedule.lambda_l1, finished),
+        lambda_ngf=number_at(schedule.lambda_ngf, finished),
+        lambda_gan=number_at(schedule.lambda_gan, finished),
+        lambda_bg=number_at(schedule.lambda_bg, finished),
+        ngf_alpha=number_at(schedule.ngf_alpha, finished),
+        warmup=finished < run.warmup_epochs,
+    )
+
+
+def stop_reason(run: Run, history: list[dict[str, float]]) -> str | None:
+    """Why a run with patience ends here, or None. Looks only at the history, so a resumed run agrees."""
+    stop = run.stop
+    if stop is None or len(history) < stop.after:
+        return None
+    best, best_epoch = -math.inf, 0
+    for row in history:
+        if row[stop.metric] > best + stop.min_delta:
+            best, best_epoch = row[stop.metric], int(row["epoch"])
+    waited = int(history[-1]["epoch"]) - best_epoch
+    if waited < stop.patience:
+        return None
+    return f"{stop.metric} has not risen by {stop.min_delta} for {waited} epochs (best {best:.3f} at {best_epoch})"
+
+
+def _restarts(run: Run, finished: int) -> bool:
+    steps = run.schedule.fork_restore
+    return finished > 0 and value_at(steps, finished) == "weights" != value_at(steps, finished - 1)
+
+
+def _set_rates(state: TrainState, run: Run) -> None:
+    rates = ((state.adam_g, run.schedule.lr_g), (state.adam_d, run.schedule.lr_d))
+    for adam, steps in rates:
+        for group in adam.param_groups:
+            group["lr"] = number_at(steps, state.epoch)
+
+
+def _keep_best(state: TrainState, run: Run) -> bool:
+    value = state.history[-1][run.select.metric]
+    if state.best is not None and not value > state.best.value:
+        return False
+    weights = {k: v.detach().clone() for k, v in state.generator.state_dict().items()}
+    state.best = Best(state.epoch, value, weights)
+    return True
