@@ -93,7 +93,7 @@ OUTLINE = (
 )
 """Below the cranium: temples, face, neck, nose. Painted in shells of skin, fat and muscle."""
 
-EARS = Structure((Part(_T.SKIN, (71, -16, -30), (8, 14, 27)),), paired=True, shift_mm=1.5)
+EARS = Structure((Part(_T.SKIN, (68, -16, -30), (9, 14, 27)),), paired=True, shift_mm=1.5)
 
 STRUCTURES = (
     # Brain
@@ -130,8 +130,8 @@ STRUCTURES = (
     Structure((Part(_T.CORTICAL, (0, 56, -90), (31, 33, 11)),
                Part(_T.TOOTH, (0, 57, -95), (28, 31, 5)),
                Part(_T.MUSCLE, (0, 46, -93), (22, 31, 16)))),
-    Structure((Part(_T.CORTICAL, (47, 20, -76), (6, 15, 34)),
-               Part(_T.MARROW, (47, 20, -80), (3, 11, 28))), paired=True),
+    Structure((Part(_T.CORTICAL, (43, 20, -76), (6, 15, 34)),
+               Part(_T.MARROW, (43, 20, -80), (3, 11, 28))), paired=True),
     # Neck
     Structure((Part(_T.CORTICAL, (0, -42, -94), (27, 21, 20)),
                Part(_T.CORTICAL, (0, -18, -98), (13, 10, 30)),
