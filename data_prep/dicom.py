@@ -1,0 +1,80 @@
+"""One DICOM series to one volume: a census of its headers, a strict check, then dicom2nifti."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from dicom2nifti.convert_dicom import dicom_array_to_nifti
+from dicom2nifti.exceptions import ConversionError, ConversionValidationError
+from numpy.typing import NDArray
+
+from data_prep.dicom_census import TILT_TOLERANCE_DEG, BadSeries, SeriesCensus, census, check
+from data_prep.volume import Volume, to_ras
+
+__all__ = ["BadSeries", "SeriesCensus", "census", "check", "convert", "describe", "read_series"]
+
+
+def read_series(folder: Path) -> Volume:
+    """The one series in `folder` as a RAS volume: CT int16 HU, MR float32 raw units.
+
+    Rescaled by slope and intercept, CT rounded to whole HU. No interpolation. A series that fails
+    `check`, or that dicom2nifti refuses, raises `BadSeries`.
+    """
+    series = census(folder)
+    check(series)
+    return convert(series)
+
+
+def convert(series: SeriesCensus) -> Volume:
+    """As `read_series`, for a census that has passed `check`."""
+    datasets = []
+    for number, item in enumerate(series.slices, start=1):
+        dataset = pydicom.dcmread(item.file)
+        if "PixelData" not in dataset:
+            raise BadSeries(series.folder, [f"{item.file.name} holds no pixels"])
+        dataset.InstanceNumber = number  # dicom2nifti takes jumps in it for several stacks
+        datasets.append(dataset)
+    try:
+        image = dicom_array_to_nifti(datasets, None, reorient_nifti=False)["NII"]
+    except (ConversionError, ConversionValidationError, ValueError, RuntimeError) as error:
+        raise BadSeries(series.folder, [f"dicom2nifti refuses it ({error})"]) from error
+    rows, columns = series.slices[0].shape
+    expected = (columns, rows, len(series.slices))
+    if image.shape != expected:
+        raise BadSeries(series.folder, [f"dicom2nifti gave {image.shape}, expected {expected}"])
+    array = np.asanyarray(image.dataobj)
+    if series.slices[0].modality == "CT":
+        array = np.clip(np.rint(array), -32768, 32767).astype(np.int16)
+    else:
+        array = array.astype(np.float32)
+    return to_ras(Volume(array, np.asarray(image.affine, np.float64)))
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Facts of the one series in `folder` for a person; nothing that tells who the patient is.
+
+    Raises `BadSeries` as `read_series` does.
+    """
+    series = census(folder)
+    check(series)
+    volume = convert(series)
+    ranks = (0, 1, 50, 99, 100)
+    values = np.percentile(volume.array, ranks)
+    return {
+        "modality": series.slices[0].modality,
+        "shape": list(volume.array.shape),
+        "spacing_mm": [round(step, 4) for step in volume.spacing_mm],
+        "orientation": _orientation_words(series.normal),
+        "num_slices": len(series.slices),
+        "num_stray": series.num_stray,
+        "unit": "HU" if series.slices[0].modality == "CT" else "raw",
+        "percentiles": {str(rank): float(v) for rank, v in zip(ranks, values, strict=True)},
+    }
+
+
+def _orientation_words(normal: NDArray[np.float64]) -> str:
+    axis = int(np.argmax(np.abs(normal)))
+    plane = ("sagittal", "coronal", "axial")[axis]
+    oblique = float(np.degrees(np.arccos(min(1.0, float(abs(normal[axis]))))))
+    return plane if oblique < TILT_TOLERANCE_DEG else f"{plane}, {oblique:.1f} degrees oblique"
