@@ -1,11 +1,164 @@
-"""Data folders out and in (contract for helpers; the body is to be written).
+"""A data folder read: manifest, slice pairs, whole volumes, the case table.
 
-PUBLIC API that pct, sweeps and dashboards rely on:
-
-    read_manifest(data: Path) -> Manifest                 # ShardError names file and remedy
-    read_slices(data: Path, split: Split) -> Slices       # rows ordered by (subject, z)
-    list_cases(data: Path, split: Split) -> list[str]     # taken subjects, sorted
-    read_volumes(data: Path, subject: str) -> CaseVolumes
-    read_case_table(data: Path) -> pa.Table
-    class ShardError(PctError)
+Every file is checked against the manifest's sha256 and its own page checksums when it is read;
+what does not match raises `ShardError` with the file and the remedy.
 """
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_prep.parquet import ShardError, from_fixed_binary, read_json, read_table, unpack
+from data_prep.schema import (
+    CASE_SCHEMA,
+    PREP,
+    SCHEMA_VERSION,
+    CaseVolumes,
+    Manifest,
+    SliceGrid,
+    Slices,
+    Split,
+    slice_schema,
+)
+from data_prep.volume_shards import decode_volumes
+
+__all__ = [
+    "ShardError",
+    "list_cases",
+    "manifest_digest",
+    "read_case_table",
+    "read_manifest",
+    "read_slices",
+    "read_volumes",
+]
+
+_FINISH = "Run `pct prep` (again): it writes the manifest last and keeps what is done."
+
+
+def read_manifest(data: Path) -> Manifest:
+    """Read DATA/manifest.json; raises `ShardError` if absent, of another version, or edited."""
+    path = data / "manifest.json"
+    if not path.is_file():
+        raise ShardError(f"{data}: no manifest.json, so no finished data folder. {_FINISH}")
+    content = read_json(path, remedy=_FINISH)
+    try:
+        content["grid"] = SliceGrid(**content["grid"])
+        content["mask_backends"] = tuple(content["mask_backends"])
+        manifest = Manifest(**content)
+    except (KeyError, TypeError) as error:
+        raise ShardError(f"{path}: not a manifest of ours ({error}). {_FINISH}") from error
+    for name, found, expected in (
+        ("schema_version", manifest.schema_version, SCHEMA_VERSION),
+        ("prep", manifest.prep, PREP),
+    ):
+        if found != expected:
+            raise ShardError(f"{path}: {name} {found}, this program reads {expected}. {_FINISH}")
+    if manifest.digest != manifest_digest(manifest.grid, manifest.files):
+        raise ShardError(f"{path}: its digest does not fit its files: edited or torn. {_FINISH}")
+    return manifest
+
+
+def manifest_digest(grid: SliceGrid, files: dict[str, str]) -> str:
+    """Identity of the data: versions, grid, splits and shards, without the contact sheets."""
+    counted = {name: sha for name, sha in files.items() if not name.startswith("contact/")}
+    facts = [SCHEMA_VERSION, PREP, asdict(grid), sorted(counted.items())]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def list_cases(data: Path, split: Split) -> list[str]:
+    """Taken subjects of a split, sorted."""
+    return _cases(data, read_manifest(data), split)
+
+
+def read_slices(data: Path, split: Split) -> Slices:
+    """All stored slice pairs of a split, ordered by (subject, z): val has all, train its pick.
+
+    Test patients have none (they are read with `read_volumes`), so `split="test"` is empty.
+    Reads whole into memory: 3 bytes of MR, CT and masks a pixel and a half again while reading.
+    """
+    manifest = read_manifest(data)
+    size, total = manifest.grid.size, manifest.num_slices.get(split, 0)
+    columns = _empty_columns(total, size)
+    start = 0
+    for subject in _cases(data, manifest, split):
+        name = f"slices/{subject}.parquet"
+        if name not in manifest.files:
+            continue
+        table = read_table(data / name, schema=slice_schema(size), sha256=manifest.files[name])
+        stop = start + table.num_rows
+        if stop > total:
+            raise ShardError(f"{data / name}: more rows than the manifest counts. {_FINISH}")
+        _fill(columns, slice(start, stop), table, size)
+        start = stop
+    if start != total:
+        raise ShardError(f"{data}: {start} {split} slices, the manifest counts {total}. {_FINISH}")
+    subject_column = np.array(columns.pop("subject").tolist(), dtype=np.str_)
+    return Slices(subject=subject_column, **columns)
+
+
+def read_volumes(data: Path, subject: str) -> CaseVolumes:
+    """One validation or test patient in 3D. Others raise `ShardError`: they are kept as slices."""
+    manifest = read_manifest(data)
+    name = f"volumes/{subject}.parquet"
+    if name not in manifest.files:
+        kept = sorted(Path(file).stem for file in manifest.files if file.startswith("volumes/"))
+        raise ShardError(
+            f"{data}: no volume of {subject!r}; volumes are kept of {', '.join(kept) or 'nobody'}."
+        )
+    table = read_table(data / name, sha256=manifest.files[name])
+    return decode_volumes(table, _splits(data, manifest)[subject], path=data / name)
+
+
+def read_case_table(data: Path) -> pa.Table:
+    """DATA/cases.parquet: one row a case, taken or refused; columns as `CASE_SCHEMA`."""
+    sha256 = read_manifest(data).files["cases.parquet"]
+    return read_table(data / "cases.parquet", schema=CASE_SCHEMA, sha256=sha256)
+
+
+def _splits(data: Path, manifest: Manifest) -> dict[str, Split]:
+    path = data / "splits.json"
+    splits: dict[str, Split] = read_json(path, remedy=_FINISH)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != manifest.split_sha:
+        raise ShardError(f"{path}: changed since the manifest was written. {_FINISH}")
+    return splits
+
+
+def _cases(data: Path, manifest: Manifest, split: Split) -> list[str]:
+    prepared = {Path(n).stem for n in manifest.files if n.startswith(("slices/", "volumes/"))}
+    splits = _splits(data, manifest)
+    return sorted(case for case in prepared if splits.get(case) == split)
+
+
+def _empty_columns(num: int, size: int) -> dict[str, NDArray[Any]]:
+    return {
+        "subject": np.empty(num, object),
+        "z": np.empty(num, np.int32),
+        "mr_codes": np.empty((num, size, size), np.uint16),
+        "mr_slope": np.empty(num, np.float64),
+        "mr_intercept": np.empty(num, np.float64),
+        "mr_head_window": np.empty((num, 2), np.float64),
+        "mr_volume_window": np.empty((num, 2), np.float64),
+        "ct_hu": np.empty((num, size, size), np.int16),
+        "head": np.empty((num, size, size), np.bool_),
+        "skull": np.empty((num, size, size), np.bool_),
+        "valid": np.empty((num, size, size), np.bool_),
+    }
+
+
+def _fill(columns: dict[str, NDArray[Any]], rows: slice, table: pa.Table, size: int) -> None:
+    columns["subject"][rows] = table["subject"].to_pylist()
+    for name in ("z", "mr_slope", "mr_intercept"):
+        columns[name][rows] = table[name].to_numpy()
+    for name in ("mr_head_window", "mr_volume_window"):
+        columns[name][rows] = np.array(table[name].to_pylist(), np.float64).reshape(-1, 2)
+    for name, dtype in (("mr_codes", "<u2"), ("ct_hu", "<i2")):
+        columns[name][rows] = from_fixed_binary(table[name], dtype).reshape(-1, size, size)
+    for name in ("head", "skull", "valid"):
+        packed = from_fixed_binary(table[name], "u1")
+        columns[name][rows] = unpack(packed, (size, size))

@@ -1,0 +1,174 @@
+"""Head and skull: from a CT by threshold or TotalSegmentator, the head alone from an MR.
+
+Volumes are in RAS order. Masks never mix back ends: each carries a name with a version.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from skimage.measure import block_reduce
+
+from data_prep import totalseg
+from data_prep.volume import BadVolume, Volume
+
+log = logging.getLogger(__name__)
+
+Backend = Literal["auto", "totalsegmentator", "threshold"]
+
+THRESHOLD = "threshold-1"
+"""Name and version of the method below; raised when its masks change."""
+
+AIR_BELOW_HU = -300.0
+BONE_ABOVE_HU = 250.0
+
+Mask = NDArray[np.bool_]
+
+_COARSE_MM = 2.0
+_THIN_MM = 3.0
+"""Radius of the opening: thinner things (couch shells, frame pins, blankets) fall off."""
+_GAP_MM = 8.0
+"""Radius of the closing: nostrils and ear canals are bridged before holes are filled."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Two masks on the CT's grid; `backend` says what drew them, for example `threshold-1`."""
+
+    head: Volume
+    """Outline with scalp, filled: air in sinuses belongs to it, couch and frame do not."""
+    skull: Volume
+    backend: str
+
+
+def head_and_skull(ct: Volume, *, backend: Backend = "auto") -> Masks:
+    """Segment head and skull of a CT in HU.
+
+    `auto` takes TotalSegmentator where its weights lie on disk, else the threshold method, whose
+    skull holds all bone above 250 HU. A CT without a head gives empty masks.
+    """
+    if backend == "totalsegmentator" or (backend == "auto" and totalseg.has_weights()):
+        head, skull = totalseg.segment(ct)
+        return Masks(head, skull, totalseg.name())
+    head_mask = _head_from_ct(ct)
+    return Masks(ct.with_array(head_mask), ct.with_array(_bone(ct, head_mask)), THRESHOLD)
+
+
+def head_from_mr(mr: Volume) -> Volume:
+    """The head's outline from a raw MR, filled, for prediction where there is no CT.
+
+    The threshold lies between noise and tissue on a logarithmic scale, so a bias field that
+    dims one side several times over does no harm. A constant image raises `BadVolume`.
+    """
+    step = _steps(mr)
+    coarse = block_reduce(mr.array.astype(np.float32), step, np.mean, cval=float(mr.array.min()))
+    dark, bright = float(coarse.min()), float(np.percentile(coarse, 99.5))
+    if not np.isfinite(bright) or bright <= dark:
+        raise BadVolume("the MR is constant or not finite: no head can be found. Check the input.")
+    level = np.log(np.maximum(coarse - dark, (bright - dark) / 100))
+    threshold = float(threshold_otsu(level))
+    spacing_mm = np.array(mr.spacing_mm) * step
+    # Dark skull parts scalp from brain: bridge it before thin things are taken off.
+    bridged = _fill(_close(_without_specks(level > threshold), _GAP_MM, spacing_mm))
+    found = _solid(bridged, spacing_mm)
+    return mr.with_array(_refine(found, step, where=mr.array > dark + np.exp(threshold)))
+
+
+def dilate_in_plane(mask: Mask, pixels: int = 2) -> Mask:
+    """Widen a mask (..., y, x) by `pixels` within each slice: a maximum over 5 x 5 for 2."""
+    width = 2 * pixels + 1
+    size = (1,) * (mask.ndim - 2) + (width, width)
+    return ndimage.maximum_filter(mask, size=size, mode="constant", cval=0)
+
+
+def _head_from_ct(ct: Volume) -> Mask:
+    step = _steps(ct)
+    coarse = block_reduce(ct.array.astype(np.float32), step, np.mean, cval=-1000.0)
+    found = _solid(coarse > AIR_BELOW_HU, np.array(ct.spacing_mm) * step)
+    return _refine(found, step, where=ct.array > AIR_BELOW_HU)
+
+
+def _bone(ct: Volume, head: Mask) -> Mask:
+    """Bone inside the head: the largest component, and those above a fiftieth of it (the jaw)."""
+    bone = head & (ct.array > BONE_ABOVE_HU)
+    labels, count = ndimage.label(bone, np.ones((3, 3, 3)))
+    if count == 0:
+        return bone
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= sizes.max() / 50)[labels] & bone)
+
+
+def _solid(tissue: Mask, spacing_mm: NDArray[Any]) -> Mask:
+    """Open, keep the largest piece, grow back what the opening took off it, close, fill."""
+    core = _largest(_erode(tissue, _THIN_MM, spacing_mm))
+    body = tissue & _dilate(core, 3 * _THIN_MM, spacing_mm)
+    return _fill(_close(_largest(body), _GAP_MM, spacing_mm))
+
+
+def _erode(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
+    # The field of view may cut the head: beyond the border counts as more of the same.
+    padded = np.pad(mask, 1, mode="edge")
+    distance = ndimage.distance_transform_edt(padded, sampling=spacing_mm)
+    return np.asarray(distance > radius_mm)[1:-1, 1:-1, 1:-1]
+
+
+def _dilate(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
+    if not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= radius_mm)
+
+
+def _close(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
+    margin = [int(np.ceil(radius_mm / one)) + 1 for one in spacing_mm]
+    padded = _dilate(np.pad(mask, [(one, one) for one in margin]), radius_mm, spacing_mm)
+    inside = ndimage.distance_transform_edt(padded, sampling=spacing_mm) > radius_mm
+    i, j, k = (slice(one, -one) for one in margin)
+    return np.asarray(inside[i, j, k] | mask)
+
+
+def _fill(mask: Mask) -> Mask:
+    """Fill holes slice by slice: a cavity open to the neck is a hole in every axial slice."""
+    planes = [ndimage.binary_fill_holes(mask[..., k]) for k in range(mask.shape[2])]
+    return np.stack(planes, axis=2)
+
+
+def _largest(mask: Mask) -> Mask:
+    return _pieces(mask, least=1.0)
+
+
+def _without_specks(mask: Mask) -> Mask:
+    return _pieces(mask, least=0.01)
+
+
+def _pieces(mask: Mask, *, least: float) -> Mask:
+    """The components of at least `least` times the largest one's size."""
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= least * sizes.max())[labels] & mask)
+
+
+def _refine(coarse: Mask, step: tuple[int, ...], *, where: Mask) -> Mask:
+    """Bring a coarse mask to full resolution; `where` decides its outermost voxels anew."""
+    core = _enlarge(ndimage.binary_erosion(coarse, border_value=1), where.shape, step)
+    reach = _enlarge(ndimage.binary_dilation(coarse), where.shape, step)
+    return _fill(core | (reach & where))
+
+
+def _enlarge(coarse: Mask, shape: tuple[int, ...], step: tuple[int, ...]) -> Mask:
+    out = coarse
+    for axis, factor in enumerate(step):
+        out = np.repeat(out, factor, axis=axis)
+    i, j, k = shape
+    return out[:i, :j, :k]
+
+
+def _steps(volume: Volume) -> tuple[int, ...]:
+    return tuple(max(1, round(_COARSE_MM / spacing)) for spacing in volume.spacing_mm)

@@ -1,0 +1,141 @@
+"""Parquet and JSON files that notice damage: page checksums, sha256, a rename at the end."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from data_prep.errors import PctError
+from data_prep.schema import PREP, SCHEMA_VERSION
+
+
+class ShardError(PctError):
+    """A data folder or one of its files that is missing, damaged, foreign or out of date."""
+
+
+def write_table(table: pa.Table, path: Path, *, facts: Mapping[str, str] | None = None) -> str:
+    """Write `table` under a temporary name, rename it to `path`, return the file's sha256.
+
+    zstd, no dictionaries or statistics (pixels have none worth keeping), CRC on every page. The
+    versions of schema and arithmetic go into the file's metadata, with `facts`.
+    """
+    stamped = {"pct.schema": str(SCHEMA_VERSION), "pct.prep": str(PREP), **(facts or {})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(
+        table.replace_schema_metadata(stamped),
+        temporary,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+    )
+    digest = sha256_of(temporary)
+    temporary.replace(path)
+    return digest
+
+
+def read_table(
+    path: Path, *, schema: pa.Schema | None = None, sha256: str | None = None
+) -> pa.Table:
+    """Read a file whole; `sha256` is what the manifest says, `schema` what it must hold.
+
+    Raises `ShardError`, naming the file and the remedy, when it is missing, damaged, truncated,
+    not one of ours, or of another schema or arithmetic version.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ShardError(f"{path}: {error.strerror}. Run `pct prep` again.") from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise ShardError(
+            f"{path}: its sha256 differs from the manifest's: damaged or replaced. "
+            "Run `pct prep` again, or copy the data folder anew."
+        )
+    try:
+        table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(
+            f"{path}: damaged or no Parquet file ({error}). Run `pct prep` again."
+        ) from error
+    _check_versions(path, table.schema.metadata or {})
+    if schema is not None and not table.schema.equals(schema, check_metadata=False):
+        found = ", ".join(table.schema.names)
+        raise ShardError(
+            f"{path}: found columns {found} or their types, expected {', '.join(schema.names)}. "
+            "It belongs to another grid or program: run `pct prep` again."
+        )
+    return table
+
+
+def _check_versions(path: Path, facts: Mapping[bytes, bytes]) -> None:
+    for key, expected in (("pct.schema", SCHEMA_VERSION), ("pct.prep", PREP)):
+        found = facts.get(key.encode(), b"none").decode(errors="replace")
+        if found != str(expected):
+            raise ShardError(
+                f"{path}: {key} is {found}, this program reads {expected}. Run `pct prep` again."
+            )
+
+
+def write_json(content: Any, path: Path) -> str:
+    """Write sorted, indented JSON under a temporary name, rename it, return its sha256."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    digest = sha256_of(temporary)
+    temporary.replace(path)
+    return digest
+
+
+def read_json(path: Path, *, remedy: str) -> Any:
+    """Read JSON; a missing or broken file raises `ShardError` ending in `remedy`."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ShardError(f"{path}: {error.strerror}. {remedy}") from error
+    except ValueError as error:
+        raise ShardError(f"{path}: not readable as JSON ({error}). {remedy}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fixed_binary(rows: NDArray[Any]) -> pa.Array:
+    """(n, ...) pixels to n fixed-size binary cells, in C order and native little-endian bytes."""
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
+    kind = pa.binary(flat.shape[1] * flat.itemsize)
+    return pa.Array.from_buffers(kind, len(flat), [None, pa.py_buffer(flat.reshape(-1))])
+
+
+def from_fixed_binary(column: pa.ChunkedArray, dtype: str) -> NDArray[Any]:
+    """Undo `fixed_binary`: (n, values a cell), a copy of the column's bytes."""
+    width = column.type.byte_width
+    flat = np.empty((len(column), width), np.uint8)
+    start = 0
+    for chunk in column.chunks:
+        first, count = chunk.offset * width, len(chunk) * width
+        raw = np.frombuffer(chunk.buffers()[1], np.uint8, count=count, offset=first)
+        flat[start : start + len(chunk)] = raw.reshape(-1, width)
+        start += len(chunk)
+    return flat.view(dtype)
+
+
+def pack(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(n, ...) masks to (n, bytes) of packed bits, padded with zeros to a whole byte."""
+    return np.packbits(masks.reshape(len(masks), -1), axis=1)
+
+
+def unpack(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Undo `pack`: (n, bytes) to (n, *shape)."""
+    bits = np.unpackbits(packed, axis=1, count=int(np.prod(shape)))
+    return bits.view(np.bool_).reshape(len(packed), *shape)

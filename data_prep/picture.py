@@ -1,0 +1,178 @@
+"""Slices to PNG: tiles in named windows, a row or a grid of them with titles, a contact sheet.
+
+Slices come as (y, x) in RAS order and are drawn as radiologists look at them: the patient's right
+on the left, anterior on top.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+Slice = NDArray[Any]
+"""A 2D image (y, x); y grows to anterior, x to the patient's right."""
+
+Tile = NDArray[np.uint8]
+"""RGB, (rows, columns, 3), already in viewing orientation."""
+
+Colour = tuple[int, int, int]
+
+HEAD_COLOUR: Colour = (64, 200, 150)
+SKULL_COLOUR: Colour = (255, 176, 66)
+
+_PAPER: Colour = (17, 19, 23)
+_INK: Colour = (214, 218, 224)
+_FAINT: Colour = (140, 146, 156)
+_GAP = 6
+_TITLE = 24
+
+
+@dataclass(frozen=True)
+class Window:
+    """The values drawn darkest and brightest; `diverging` colours the two sides of the middle."""
+
+    low: float
+    high: float
+    diverging: bool = False
+
+
+BONE = Window(-600.0, 1400.0)
+"""Level 400, width 2000 HU."""
+BRAIN = Window(0.0, 80.0)
+"""Level 40, width 80 HU."""
+FULL_HU = Window(-1000.0, 3000.0)
+"""All that is stored."""
+ERROR = Window(-500.0, 500.0, diverging=True)
+"""HU too low in blue, too high in orange, right in near-black."""
+
+
+def tile(image: Slice, window: Window) -> Tile:
+    """Draw one slice in `window`; values outside it are clipped, NaN is drawn as the darkest."""
+    share = (np.asarray(image, np.float32) - window.low) / (window.high - window.low)
+    index = np.nan_to_num(np.clip(share, 0.0, 1.0) * 255.0).round().astype(np.uint8)
+    table = _diverging_table() if window.diverging else _grey_table()
+    return np.ascontiguousarray(table[index[::-1, ::-1]])
+
+
+def hu_tile(ct_hu: Slice, *, window: Window = BONE) -> Tile:
+    """A CT or pseudo-CT slice in HU."""
+    return tile(ct_hu, window)
+
+
+def mr_tile(mr: Slice, *, window: tuple[float, float]) -> Tile:
+    """An MR slice; `window` holds the values that become black and white."""
+    return tile(mr, Window(*window))
+
+
+def error_tile(error_hu: Slice, *, limit_hu: float = 500.0) -> Tile:
+    """A difference pCT - CT in HU, saturated at +-`limit_hu`."""
+    return tile(error_hu, Window(-limit_hu, limit_hu, diverging=True))
+
+
+def outline(drawn: Tile, mask: Slice, colour: Colour) -> Tile:
+    """A copy of the tile with the mask's inner edge in `colour`; `mask` is (y, x) as the slice."""
+    inside = np.asarray(mask, bool)[::-1, ::-1]
+    edge = inside & ~ndimage.binary_erosion(inside, border_value=1)
+    out = drawn.copy()
+    out[edge] = colour
+    return out
+
+
+def picture_row(
+    images: Sequence[Slice], *, windows: Sequence[Window], titles: Sequence[str], path: Path
+) -> None:
+    """Write one row of slices to a PNG, each in its window under its title."""
+    tiles = [tile(image, window) for image, window in zip(images, windows, strict=True)]
+    draw_grid([tiles], titles=titles, path=path)
+
+
+def draw_grid(
+    rows: Sequence[Sequence[Tile]],
+    *,
+    titles: Sequence[str] = (),
+    path: Path,
+    row_titles: Sequence[str] = (),
+    tile_px: int = 256,
+) -> None:
+    """Write rows of tiles to a PNG: a title over each column, a label in each row's first tile.
+
+    Every tile is scaled to a height of `tile_px`, its aspect kept. Rows may differ in length.
+    """
+    scaled = [[_scaled(one, tile_px) for one in row] for row in rows]
+    width = max(sum(one.width + _GAP for one in row) for row in scaled) + _GAP
+    top = _TITLE if any(titles) else _GAP
+    sheet = Image.new("RGB", (width, top + len(rows) * (tile_px + _GAP)), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for number, row in enumerate(scaled):
+        left, upper = _GAP, top + number * (tile_px + _GAP)
+        for column, one in enumerate(row):
+            sheet.paste(one, (left, upper))
+            if number == 0 and column < len(titles):
+                pen.text((left + 2, 4), titles[column], fill=_INK, font=_font(14))
+            left += one.width + _GAP
+        if number < len(row_titles):
+            pen.text((_GAP + 6, upper + 5), row_titles[number], fill=_FAINT, font=_font(13))
+    _save(sheet, path)
+
+
+def contact_sheet(
+    mr: Slice, ct_hu: Slice, head: Slice, skull: Slice, *, title: str, path: Path
+) -> None:
+    """Write a case on one page: MR, CT in a bone window, CT with head and skull outlined.
+
+    All four are (n, y, x) on one grid; up to six slices are spread over those that hold head.
+    """
+    chosen = spread(np.flatnonzero(head.any(axis=(1, 2))), 6)
+    low, high = np.percentile(mr, (1.0, 99.5))
+    window = (float(low), max(float(high), float(low) + 1e-6))
+    drawn = [
+        outline(outline(hu_tile(ct_hu[z]), head[z], HEAD_COLOUR), skull[z], SKULL_COLOUR)
+        for z in chosen
+    ]
+    rows = [[mr_tile(mr[z], window=window) for z in chosen], [hu_tile(ct_hu[z]) for z in chosen]]
+    titles = [title] + [""] * max(0, len(chosen) - 1)
+    labels = ("MR", "CT, bone window", "CT with head and skull")
+    draw_grid([*rows, drawn], titles=titles, row_titles=labels, path=path)
+
+
+def spread(items: NDArray[Any], count: int) -> list[int]:
+    """Up to `count` of `items`, evenly spaced and away from both ends."""
+    if len(items) <= count:
+        return [int(item) for item in items]
+    places = (np.arange(count) + 0.5) / count * len(items)
+    return [int(items[int(place)]) for place in places]
+
+
+def _scaled(one: Tile, height: int) -> Image.Image:
+    image = Image.fromarray(one)
+    width = max(1, round(one.shape[1] * height / one.shape[0]))
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _grey_table() -> Tile:
+    ramp = np.arange(256, dtype=np.uint8)
+    return np.stack([ramp, ramp, ramp], axis=1)
+
+
+def _diverging_table() -> Tile:
+    places = [0.0, 0.25, 0.5, 0.75, 1.0]
+    cold, warm = [(158, 214, 255), (42, 112, 190)], [(200, 88, 30), (255, 214, 140)]
+    colours = np.array([*cold, (22, 22, 24), *warm])
+    ramp = np.linspace(0.0, 1.0, 256)
+    return np.stack([np.interp(ramp, places, colours[:, c]) for c in range(3)], 1).astype(np.uint8)
+
+
+def _font(points: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(points)
+
+
+def _save(sheet: Image.Image, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    sheet.save(temporary, format="PNG", optimize=False, compress_level=6)
+    temporary.replace(path)
