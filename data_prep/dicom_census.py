@@ -186,7 +186,7 @@ def _kinds(series: SeriesCensus) -> list[str]:
     """Faults of a mixed folder: more than one of what must be one."""
     reasons = []
     if series.num_multiframe:
-        reasons.append(f"{series.num_multiframe} multi-frame objects, which are not read")
+        reasons.append(f"multi-frame objects, which are not read: {series.num_multiframe}")
     if not series.slices:
         return [*reasons, f"no slice with a position among {series.num_stray} other files"]
     kinds: tuple[tuple[str, set[Any]], ...] = (
@@ -214,7 +214,7 @@ def _stacking(series: SeriesCensus) -> list[str]:
         reasons.append(f"only {len(series.slices)} slices, expected at least {MIN_SLICES}")
     doubled = np.flatnonzero(series.gaps_mm < SAME_PLACE_MM)
     if doubled.size:
-        reasons.append(f"{doubled.size} doubled slices, first {_between(series, doubled[0])}")
+        reasons.append(f"doubled slices: {doubled.size}, first {_between(series, doubled[0])}")
     gaps = series.gaps_mm[series.gaps_mm >= SAME_PLACE_MM]
     if gaps.size:
         reasons += _uneven(series, float(np.median(gaps)))
@@ -234,7 +234,7 @@ def _uneven(series: SeriesCensus, median_mm: float) -> list[str]:
     if np.array_equal(missing, off):
         first = int(np.flatnonzero(missing)[0])
         num = int((np.rint(steps[missing]) - 1).sum())
-        return [f"{num} slices missing, first {_between(series, first)} ({gaps[first]:.2f} mm, "
+        return [f"slices missing: {num}, first {_between(series, first)} ({gaps[first]:.2f} mm, "
                 f"median gap {median_mm:.2f} mm)"]
     worst = int(np.argmax(np.where(off, np.abs(gaps - median_mm), 0)))
     return [f"uneven gaps: {gaps[off].min():.2f} to {gaps[off].max():.2f} mm against a median of "

@@ -11,7 +11,7 @@ from data_prep.dicom_census import read_header
 from data_prep.metadata import BadInput, SeriesRow, read_metadata
 
 _T1 = re.compile(r"(?<![A-Z0-9])T1|MP-?RAGE|SPGR|BRAVO|VIBE|(?<![A-Z])(3D ?)?TFE", re.IGNORECASE)
-_NOT_T1 = re.compile(r"T2|T1 ?(RHO|MAP)|LOC|SCOUT|SURVEY|SUB(TRACT|$)", re.IGNORECASE)
+_NOT_T1 = re.compile(r"T2|T1 ?(RHO|MAP)|(?<![A-Z])(LOC|SCOUT|SURVEY|SUB)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ def find_pairs(collection: Path) -> Pairing:
 def _look_at(series: _Series) -> None:
     """Note files and frame of reference, or why the series is out of the question."""
     row = series.row
-    if row.modality not in ("CT", "MR"):
+    if not row.subject:
+        series.reason = "its row has no subject"
+    elif row.modality not in ("CT", "MR"):
         series.reason = "neither CT nor MR"
     elif row.modality == "MR" and not is_t1(row.description):
         series.reason = "its description does not say T1"

@@ -112,7 +112,7 @@ def test_missing_slices_are_counted_and_placed(ct_folder):
     (ct_folder / "1-05.dcm").unlink()
     (ct_folder / "1-06.dcm").unlink()
     assert refusal(ct_folder) == (
-        "2 slices missing, first between 1-04.dcm and 1-07.dcm (48.00 mm, median gap 16.00 mm)"
+        "slices missing: 2, first between 1-04.dcm and 1-07.dcm (48.00 mm, median gap 16.00 mm)"
     )
 
 
@@ -130,7 +130,7 @@ def test_header_rounding_is_no_uneven_gap(ct_folder):
 
 def test_a_doubled_slice_is_named(ct_folder):
     shutil.copy(ct_folder / "1-06.dcm", ct_folder / "copy.dcm")
-    assert refusal(ct_folder) == "1 doubled slices, first between 1-06.dcm and copy.dcm"
+    assert refusal(ct_folder) == "doubled slices: 1, first between 1-06.dcm and copy.dcm"
 
 
 @pytest.mark.parametrize("degrees", [2.0, 18.5])
@@ -149,7 +149,7 @@ def test_two_echoes_in_one_series_are_refused(cohort, tmp_path):
         edit(second, EchoTime="9.2")
     reasons = refusal(folder)
     assert "2 echo times (ms): 3.4, 9.2" in reasons
-    assert "12 doubled slices" in reasons
+    assert "doubled slices: 12" in reasons
 
 
 def test_all_faults_come_in_one_message(ct_folder):
@@ -159,7 +159,7 @@ def test_all_faults_come_in_one_message(ct_folder):
     reasons = refusal(ct_folder)
     assert "2 series" in reasons
     assert "2 pixel sizes (mm): (1.0, 1.0), (8.0, 8.0)" in reasons
-    assert "1 slices missing" in reasons
+    assert "slices missing: 1" in reasons
 
 
 def test_a_second_orientation_or_shape_is_refused(ct_folder):
