@@ -11,14 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.errors import PctError
-from pct.config import Run
+from pct.config import NUMERICS, Run
 from pct.networks import Discriminator, Generator
 from pct.schedule import number_at
 from pct.world import gather, rank
-
-NUMERICS = 1
-"""Raised whenever the same run would give other numbers (kept by a golden-loss test)."""
-
 
 class BadState(PctError):
     """A checkpoint that is torn, foreign, or from another number of workers."""

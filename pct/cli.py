@@ -1,0 +1,105 @@
+"""The verbs `show`, `predict` and `score`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from pct.config import BadConfig, build_run, load_preset, merge, parse_override, place
+
+Tracking = Annotated[
+    Optional[str],  # noqa: UP045  typer reads this form in every version
+    typer.Option(help="MLflow URI for models:/; else MLFLOW_TRACKING_URI, else ./mlflow.db"),
+]
+ModelAddress = Annotated[str, typer.Argument(help="a model folder, or models:/pct@champion")]
+
+
+def show(
+    preset: Annotated[str, typer.Argument(help="laptop, smoke, resize, crop, thesis_exp1 ... 4")],
+    overrides: Annotated[Optional[list[str]], typer.Argument(metavar="[KEY=VALUE]...")] = None,  # noqa: UP045
+    as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Print a preset with everything resolved, and the size of its networks."""
+    settings = load_preset(preset)
+    for override in overrides or ():
+        settings = merge(settings, place(*parse_override(override)))
+    run = build_run(settings)
+
+    import torch
+
+    from pct.networks import Discriminator, Generator, count_parameters
+
+    with torch.device("meta"):
+        sizes = {"generator_parameters": count_parameters(Generator(run.generator)),
+                 "discriminator_parameters": count_parameters(Discriminator(run.discriminator))}
+    content = {**run.model_dump(mode="json"), **sizes}
+    if as_program:
+        print(json.dumps(content))
+        return
+    for name, value in content.items():
+        print(f"{name:<24} {value:,}" if name in sizes else f"{name:<24} {value}")
+
+
+def predict(
+    model: ModelAddress,
+    mr: Annotated[Path, typer.Option(help="MR volume, .nii or .nii.gz")],
+    to: Annotated[Path, typer.Option(help="pseudo-CT to write, .nii or .nii.gz, on the MR's grid")],
+    tracking: Tracking = None,
+) -> None:
+    """Make a pseudo-CT in HU from an MR, on the MR's own grid."""
+    from data_prep.volume import BadVolume, load_nifti, save_nifti
+    from pct.model import find_model, load_model
+    from pct.predict import predict_volume
+
+    if mr.is_dir():
+        raise BadVolume(f"{mr}: is a folder. Convert its series first: pct inspect {mr} --to mr.nii.gz")
+    if not mr.exists():
+        raise BadVolume(f"{mr}: no such file.")
+    if not to.name.endswith((".nii", ".nii.gz")):
+        raise BadVolume(f"{to}: expected a name that ends in .nii or .nii.gz.")
+    loaded = load_model(find_model(model, tracking=tracking))
+    pct = predict_volume(loaded, load_nifti(mr))
+    save_nifti(pct, to)
+    print(f"{loaded.name}: pseudo-CT {'x'.join(map(str, pct.array.shape))}, "
+          f"{pct.array.min()} to {pct.array.max()} HU -> {to}")
+
+
+def score(
+    model: ModelAddress,
+    data: Annotated[Path, typer.Option(help="folder that pct prep wrote")],
+    split: Annotated[str, typer.Option(help="val, or test (recorded in test_ledger.parquet)")] = "val",
+    to: Annotated[Path, typer.Option(help="table to add the rows to")] = Path("scores.parquet"),
+    tracking: Tracking = None,
+    again: Annotated[bool, typer.Option(help="score on the test set though this model was before")] = False,
+    as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Score a model in 3D, a row a case, and print n, mean and SD."""
+    from rich.console import Console
+
+    from data_prep.progress import bar
+    from data_prep.shards import list_cases
+    from pct import score as scoring
+    from pct.cohort import cohort, terminal_table
+    from pct.model import find_model, load_model
+
+    if split not in ("val", "test"):
+        raise BadConfig(f"--split {split}: expected val or test.")
+    loaded = load_model(find_model(model, tracking=tracking))
+    opened = scoring.opened_for(data, loaded) if split == "test" else None
+    if opened and not again:
+        print(f"{loaded.name}: scored on the test set on {opened} already; --again opens it once more")
+        return
+    total = len(list_cases(data, split))
+    with bar("score", total=total, unit=f"{split} cases") as show_bar:
+        scores = scoring.table(scoring.score_cases(loaded, data, split, on_case=show_bar))
+    if split == "test":
+        scoring.open_test_set(data, loaded)
+    scoring.append_parquet(to, scores, unique=["trial", "case", "split", "metric"])
+    cohort_table = cohort(scores)
+    if as_program:
+        print(cohort_table.to_json(orient="records"))
+    else:
+        Console(width=120).print(terminal_table(cohort_table))
+    print(f"{loaded.name}: {scores['case'].nunique()} {split} cases -> {to}", file=sys.stderr)

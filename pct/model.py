@@ -1,0 +1,88 @@
+"""A model folder: weights without pickle, and all that prediction must know, as JSON."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from data_prep.errors import PctError
+from data_prep.schema import SliceGrid
+from pct.config import Run
+from pct.networks import Generator
+
+FORMAT = 1
+
+
+class BadModel(PctError):
+    """A folder that is no model of ours, or an address that names none."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A generator in evaluation mode, with the run that made it and the grid it was trained on."""
+
+    generator: Generator
+    run: Run
+    grid: SliceGrid
+    card: dict[str, Any]
+    """Where it comes from: trial, epoch, data digest, metrics."""
+
+    @property
+    def name(self) -> str:
+        """Trial and epoch, for tables."""
+        return f"{self.card['trial']}@{self.card['epoch']}"
+
+
+def save_model(folder: Path, weights: dict[str, Tensor], *, run: Run, grid: SliceGrid,
+               card: dict[str, Any]) -> None:
+    """Write `generator.safetensors` and `model.json` under a temporary name, then rename."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_file({k: v.contiguous().cpu() for k, v in weights.items()},
+              temporary / "generator.safetensors")
+    content = {"format": FORMAT, "run": run.model_dump(mode="json"), "grid": asdict(grid), "card": card}
+    (temporary / "model.json").write_text(json.dumps(content, indent=1, sort_keys=True))
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def load_model(folder: Path, *, device: torch.device | None = None) -> Model:
+    """Read a model folder. Anything missing, torn or foreign is a `BadModel` naming the file."""
+    try:
+        content = json.loads((folder / "model.json").read_text())
+        weights = load_file(folder / "generator.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BadModel(f"{folder}: no model folder ({error}). Expected generator.safetensors and "
+                       "model.json, as `pct promote` writes them.") from error
+    if content.get("format") != FORMAT:
+        raise BadModel(f"{folder}/model.json: format {content.get('format')}, this version reads "
+                       f"{FORMAT}. Promote the model anew.")
+    run = Run.model_validate(content["run"])
+    generator = Generator(run.generator)
+    try:
+        generator.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadModel(f"{folder}: the weights do not fit its model.json: {error}") from error
+    generator.to(device or torch.device("cpu")).eval()
+    return Model(generator, run, SliceGrid(**content["grid"]), content["card"])
+
+
+def find_model(address: str, *, tracking: str | None = None) -> Path:
+    """A folder for an address: a path, or `scheme:...` as a package registers it in `pct.models`."""
+    scheme, colon, _ = address.partition(":")
+    finders = {point.name: point for point in entry_points(group="pct.models")}
+    if colon and scheme in finders:
+        folder: Path = finders[scheme].load()(address, tracking=tracking)
+        return folder
+    if not Path(address).is_dir():
+        known = "".join(f", or {name}:/..." for name in finders)
+        raise BadModel(f"{address}: no such model folder. Expected a path{known}.")
+    return Path(address)

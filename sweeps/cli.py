@@ -1,0 +1,105 @@
+"""The verbs `plan`, `sweep` and `promote`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from sweeps.plan import as_json, draw, headline, make_plan
+from sweeps.recipe import load_recipe
+from sweeps.tree import unique_epochs
+
+PARTLY_DONE = 3
+"""Exit code of a sweep some of whose trials failed."""
+
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045  typer reads this form in every version
+    typer.Argument(metavar="[KEY=VALUE]...", help="as in epochs=90, exp1.epochs=90, seeds=1,2,3"),
+]
+Recipe = Annotated[str, typer.Argument(help="a shipped recipe (thesis, switch_off, search_ngf, demo) or a path ending in .yaml")]
+Folder = Annotated[Path, typer.Argument(help="folder of a sweep")]
+Tracking = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="MLflow URI; else MLFLOW_TRACKING_URI, else sqlite beside the sweep"),
+]
+
+
+def plan(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Show a recipe's trials as a stage tree: epochs written, epochs to train. Runs nothing."""
+    found = make_plan(load_recipe(recipe, overrides or ()))
+    if as_program:
+        print(json.dumps(as_json(found)))
+        return
+    print(headline(found))
+    for line in draw(found):
+        print(line)
+
+
+def sweep(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    data: Annotated[Path, typer.Option(help="folder that pct prep wrote")] = Path("DATA"),
+    to: Annotated[Path, typer.Option(help="folder of the sweep")] = Path("OUT"),
+    store: Annotated[Optional[str], typer.Option(help="stage store, a folder or URI; default DIR/../stages")] = None,  # noqa: UP045
+    tracking: Tracking = None,
+    address: Annotated[str, typer.Option(help="Ray cluster; local starts one here")] = "local",
+    here: Annotated[bool, typer.Option(help="without Ray, one trial after the other")] = False,
+    max_concurrent: Annotated[Optional[int], typer.Option(min=1, help="trials at once; default what fits")] = None,  # noqa: UP045
+) -> None:
+    """Train a recipe's trials as one stage tree. Run again, it goes on from what is there."""
+    from data_prep.progress import bar
+    from sweeps.place import link, server_command, tracking_place
+    from sweeps.runner import set_environment
+    from sweeps.sweep import done_epochs, prepare_sweep, run_sweep
+
+    set_environment()
+    asked = prepare_sweep(load_recipe(recipe, overrides or ()), data=data, folder=to, store=store)
+    place = tracking_place(to, tracking)
+    with bar("sweep", total=unique_epochs(asked.stages), unit="epochs") as show_bar:
+        result = run_sweep(asked, place, here=here, address=address, max_concurrent=max_concurrent,
+                           on_tick=lambda: show_bar(done_epochs(asked), ""))
+    print(f"{len(result.outcomes)} trials: {result.trained_epochs} epochs trained of "
+          f"{result.unique_epochs} unique stage-epochs, {result.written_epochs} written -> {to}")
+    _print_scores(to)
+    print(f"To look: {server_command(place)}")
+    print(f"         {link(place, result.experiment_id, order_by=result.selected_by)}")
+    failed = [o for o in result.outcomes.values() if o.status == "FAILED"]
+    for outcome in failed:
+        print(f"FAILED {outcome.leaf}: {outcome.reason}", file=sys.stderr)
+    raise typer.Exit(PARTLY_DONE if failed else 0)
+
+
+def promote(
+    folder: Folder,
+    trial: Annotated[Optional[str], typer.Option(help="default: the best by the selection metric")] = None,  # noqa: UP045
+    tracking: Tracking = None,
+    force: Annotated[bool, typer.Option(help="past the gate; needs --note")] = False,
+    note: Annotated[str, typer.Option(help="why, for the record")] = "",
+) -> None:
+    """Register a trial's best generator in MLflow as pct@champion, if it passes the gate."""
+    from sweeps.promote import promote as make_champion
+
+    made = make_champion(folder, trial=trial, tracking=tracking, force=force, note=note)
+    for problem in made.overridden:
+        print(f"overridden: {problem}")
+    state = "is the champion already" if made.already else "is the champion now"
+    print(f"{made.trial} {state}: {made.address}, version {made.version}")
+
+
+def _print_scores(folder: Path) -> None:
+    """The validation scores of a sweep's trials."""
+    import pandas as pd
+    from rich.console import Console
+
+    from pct.cohort import cohort, terminal_table
+
+    path = folder / "scores.parquet"
+    if path.exists():
+        scores = pd.read_parquet(path)
+        Console(width=120).print(terminal_table(cohort(scores[scores["split"] == "val"])))

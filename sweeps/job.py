@@ -1,0 +1,102 @@
+"""A leaf as a worker receives it, and what it leaves behind in the sweep's folder. Light."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pct.config import Frozen, Run
+from sweeps.tree import prefix_key
+
+
+class Job(Frozen):
+    """One leaf to train: plain values, passed to workers as JSON."""
+
+    leaf: str
+    run: Run
+    base: str
+    """Identity of everything but the schedule."""
+    data: str
+    store: str
+    folder: str
+    """The sweep's own folder."""
+    snapshots: tuple[int, ...]
+    """Finished epochs kept in the store: forks, tens, the last one."""
+
+    def key(self, finished: int) -> str:
+        """Key of the state after `finished` epochs."""
+        return prefix_key(self.base, self.run, finished)
+
+    @property
+    def spool(self) -> Path:
+        """Its lines of history, for tracking."""
+        return Path(self.folder) / "spool" / f"{self.leaf}.jsonl"
+
+    @property
+    def panels(self) -> Path:
+        """Its pictures."""
+        return Path(self.folder) / "panels" / self.leaf
+
+    @property
+    def scores(self) -> Path:
+        """Its 3D scores on validation cases."""
+        return Path(self.folder) / "scores" / f"{self.leaf}.parquet"
+
+    @property
+    def outcome(self) -> Path:
+        """Its `Outcome`."""
+        return Path(self.folder) / "outcomes" / f"{self.leaf}.json"
+
+
+class Outcome(Frozen):
+    """How a leaf ended."""
+
+    leaf: str
+    status: Literal["FINISHED", "FAILED"]
+    reason: str
+    key: str
+    """Of the leaf's last planned epoch: tells whether this outcome is still about the same run."""
+    last_stage: str
+    """Key of the last committed state."""
+    epochs: int
+    best_epoch: int
+    best_value: float
+    seconds: float
+    final: dict[str, float]
+    """Cohort means of the 3D metrics, `val3d/...`."""
+
+
+def snapshots(run: Run, cuts: tuple[int, ...]) -> tuple[int, ...]:
+    """Epochs to keep: forks, every tenth (every one of a run of at most 12), and the last."""
+    step = 1 if run.epochs <= 12 else 10
+    tens = range(step, run.epochs, step)
+    return tuple(sorted({*tens, *(c for c in cuts if c < run.epochs), run.epochs}))
+
+
+def read_outcome(job: Job) -> Outcome | None:
+    """The outcome of this very run, or None where it has none yet or was another run's."""
+    if not job.outcome.exists():
+        return None
+    outcome = Outcome.model_validate_json(job.outcome.read_text())
+    return outcome if outcome.key == job.key(job.run.epochs) else None
+
+
+def write_outcome(job: Job, outcome: Outcome) -> None:
+    """Write it under a temporary name, then rename."""
+    write_json(job.outcome, outcome.model_dump(mode="json"))
+
+
+def failed(job: Job, reason: str, epochs: int = 0) -> Outcome:
+    """The outcome of a leaf that broke off after `epochs` finished epochs."""
+    return Outcome(
+        leaf=job.leaf, status="FAILED", reason=reason, key=job.key(job.run.epochs),
+        last_stage=job.key(epochs) if epochs else "", epochs=epochs, best_epoch=0,
+        best_value=float("nan"), seconds=0.0, final={},
+    )  # fmt: skip
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON, under a temporary name, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=1))
+    temporary.replace(path)

@@ -1,0 +1,113 @@
+"""Promotion: pick a trial, pass the gate, write a model folder, register it as the champion."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from data_prep.errors import PctError
+from data_prep.shards import read_manifest
+from pct.model import save_model
+from pct.state import read_content
+from sweeps import records
+from sweeps.gate import Refused, gate
+from sweeps.job import Job, Outcome, read_outcome
+from sweeps.place import tracking_place
+from sweeps.registry import ALIAS, NAME, champion_tags, find_champion, register
+from sweeps.store import Store
+from sweeps.tracking import client_at
+
+SCORES = "validation.parquet"
+"""The validation scores that lie in every model folder, for the next candidate's gate."""
+
+
+class NoSweep(PctError):
+    """A folder that holds no sweep."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What `pct promote` did."""
+
+    trial: str
+    version: str
+    address: str
+    already: bool
+    overridden: list[str]
+
+
+def promote(folder: Path, *, trial: str | None, tracking: str | None, force: bool,
+            note: str) -> Promotion:
+    """Make a finished trial the champion. The same trial again changes nothing."""
+    job = choose(read_jobs(folder), trial)
+    outcome = _finished(job)
+    place = tracking_place(folder, tracking)
+    client = client_at(place)
+    address = f"models:/{NAME}@{ALIAS}"
+    old = champion_tags(client)
+    if old and old.get("pct.stage") == outcome.last_stage and old.get("pct.trial") == job.leaf:
+        return Promotion(job.leaf, old["version"], address, True, [])
+    scores = pd.read_parquet(job.scores)
+    overridden = gate(job.leaf, scores, champion_scores(place.uri) if old else None,
+                      force=force, note=note)
+    model = folder / "models" / job.leaf
+    write_model(job, outcome, model, note=note)
+    tags = {"pct.trial": job.leaf, "pct.stage": outcome.last_stage, "pct.note": note,
+            "pct.overridden": "; ".join(overridden)}
+    version = register(client, run_of(folder, job.leaf), model, tags=tags)
+    records.add_to_summary(folder, champion={"trial": job.leaf, "version": version, "model": address})
+    return Promotion(job.leaf, version, address, False, overridden)
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """The jobs of a sweep's folder."""
+    path = folder / "jobs.json"
+    if not path.exists():
+        raise NoSweep(f"{folder}: no sweep here (jobs.json is missing). Run pct sweep --to {folder}.")
+    return [Job.model_validate(item) for item in json.loads(path.read_text())]
+
+
+def choose(jobs: list[Job], trial: str | None) -> Job:
+    """The named trial, or the finished one with the best selection metric."""
+    done = {job.leaf: outcome for job in jobs if (outcome := read_outcome(job))
+            and outcome.status == "FINISHED"}
+    if trial is not None and trial not in done:
+        raise Refused(f"trial {trial!r} has not finished here; finished are {', '.join(done) or 'none'}.")
+    if not done:
+        raise Refused("no trial has finished here. Run pct sweep again.")
+    name = trial or max(done, key=lambda leaf: done[leaf].best_value)
+    return next(job for job in jobs if job.leaf == name)
+
+
+def champion_scores(uri: str) -> pd.DataFrame:
+    """The reigning champion's validation scores."""
+    return pd.read_parquet(find_champion(f"models:/{NAME}@{ALIAS}", tracking=uri) / SCORES)
+
+
+def write_model(job: Job, outcome: Outcome, folder: Path, *, note: str) -> None:
+    """Write the best generator of a finished leaf as a model folder, its scores beside it."""
+    content = read_content(Store(job.store).get(outcome.last_stage, "state.pt"), torch.device("cpu"))
+    manifest = read_manifest(Path(job.data))
+    card = {
+        "trial": job.leaf, "epoch": content["best"]["epoch"], "stage": outcome.last_stage,
+        "select": job.run.select.metric, "value": content["best"]["value"],
+        "data_digest": manifest.digest, "split_sha": manifest.split_sha,
+        "validation": outcome.final, "note": note,
+        "intended_use": "Research only. Not a medical device; not for treatment planning.",
+    }  # fmt: skip
+    save_model(folder, content["best"]["weights"], run=job.run, grid=manifest.grid, card=card)
+    pd.read_parquet(job.scores).to_parquet(folder / SCORES)
+
+
+def run_of(folder: Path, trial: str) -> str:
+    """The MLflow run of a trial."""
+    table = pd.read_parquet(folder / "trials.parquet")
+    return str(table.set_index("trial").loc[trial, "run_id"])
+
+
+def _finished(job: Job) -> Outcome:
+    outcome = read_outcome(job)
+    assert outcome is not None
+    return outcome

@@ -1,0 +1,54 @@
+"""What a shared stage brings along: its history and pictures, laid into a leaf's own records."""
+
+import json
+import shutil
+
+import pandas as pd
+
+from sweeps import spool
+from sweeps.job import Job, Outcome, write_outcome
+from sweeps.store import Store
+
+
+def replay(job: Job, store: Store, epoch: int) -> None:
+    """Put everything up to `epoch`, which the store holds, into the leaf's spool and panels."""
+    if not epoch:
+        return
+    history = json.loads(store.get(job.key(epoch), "history.json"))
+    spool.add_epochs(job.spool, history, carried=True)
+    for snapshot in job.snapshots:
+        if snapshot <= epoch and store.has(job.key(snapshot)):
+            for name in store.names(job.key(snapshot)):
+                if name.endswith(".png"):
+                    write_panel(job, name, store.get(job.key(snapshot), name))
+
+
+def write_panel(job: Job, name: str, png: bytes) -> None:
+    """Lay a panel into the sweep's folder and tell the spool, once."""
+    path = job.panels / name
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png)
+    stem, _, case = name.removesuffix(".png").partition("_")
+    epoch = int(stem.removeprefix("epoch-"))
+    spool.append(job.spool, {"kind": "image", "epoch": epoch, "key": f"val/panel_{case}",
+                             "path": str(path.relative_to(job.folder))})
+
+
+def copy_twin(job: Job, twin: Job, outcome: Outcome, store: Store) -> None:
+    """Give a leaf that is the very same run as `twin` its own records; nothing is trained."""
+    if outcome.status == "FINISHED":
+        replay(job, store, outcome.epochs)
+        scores = pd.read_parquet(twin.scores).assign(trial=job.leaf)
+        job.scores.parent.mkdir(parents=True, exist_ok=True)
+        scores.to_parquet(job.scores)
+    write_outcome(job, outcome.model_copy(update={"leaf": job.leaf, "seconds": 0.0}))
+
+
+def forget(job: Job) -> None:
+    """Remove the records of another run under this leaf's name, before it starts anew."""
+    job.spool.unlink(missing_ok=True)
+    job.outcome.unlink(missing_ok=True)
+    job.scores.unlink(missing_ok=True)
+    shutil.rmtree(job.panels, ignore_errors=True)

@@ -1,0 +1,229 @@
+"""`pct sweep`: recipe, data and what is there already -> finished leaves and the sweep's tables."""
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import PctError
+from data_prep.schema import Manifest
+from data_prep.shards import read_manifest
+from pct.config import NUMERICS, Run
+from sweeps import records, spool
+from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_outcome
+from sweeps.recipe import Leaf, Recipe, leaves_at
+from sweeps.replay import copy_twin, forget
+from sweeps.runner import run_here, run_on_ray
+from sweeps.source import Listed
+from sweeps.store import Store
+from sweeps.tracking import Draining, Place, Tracker
+from sweeps.tree import Stage, build_tree, identity, path_of, twins, unique_epochs
+
+class WrongData(PctError):
+    """A data folder that a run cannot use."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Everything about one sweep that is known before it runs."""
+
+    recipe: Recipe
+    folder: Path
+    data: Path
+    manifest: Manifest
+    store: Store
+    jobs: tuple[Job, ...]
+    stages: tuple[Stage, ...]
+    same: dict[str, str]
+    """Leaf -> the leaf that trains for it (itself, for most)."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `pct sweep` reports."""
+
+    outcomes: dict[str, Outcome]
+    trained_epochs: int
+    unique_epochs: int
+    written_epochs: int
+    experiment_id: str
+    selected_by: str
+
+
+def prepare_sweep(recipe: Recipe, *, data: Path, folder: Path, store: str | None = None) -> Sweep:
+    """Check the recipe against the data and lay out its jobs."""
+    manifest = read_manifest(data)
+    leaves = [_resolved(leaf) for leaf in leaves_at(recipe, {})]
+    for leaf in leaves:
+        check_fit(leaf, manifest, data)
+    environment = {"data": manifest.digest, "numerics": NUMERICS, "torch": version("torch")}
+    stages = build_tree(leaves, environment)
+    place = Store(store or str((folder / ".." / "stages").resolve()))
+    jobs = tuple(_job(leaf, stages, environment, data=data, folder=folder, store=place)
+                 for leaf in leaves)
+    same = twins(leaves, environment)
+    return Sweep(recipe, folder, data, manifest, place, jobs, stages, same)
+
+
+def run_sweep(sweep: Sweep, place: Place, *, here: bool = False, address: str = "local",
+              max_concurrent: int | None = None,
+              on_tick: Callable[[], None] = lambda: None) -> Result:
+    """Train what is missing, track it, and write the sweep's tables. Again = go on from there."""
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    todo = [job for job in sweep.jobs if not _finished(job)]
+    for job in todo:
+        _clear(job)
+    records.write_recipe(sweep.folder, sweep.recipe, sweep.jobs)
+    tracker = Tracker(place, experiment=f"pct/{sweep.data.name}-{sweep.recipe.name}",
+                      sweep=_sweep_name(sweep), tags=_tags(sweep))
+    run_ids = {job.leaf: tracker.register(job, params=_params(job), tags=_trial_tags(job, sweep))
+               for job in sweep.jobs}
+    primaries = [job for job in todo if sweep.same[job.leaf] == job.leaf]
+    with Draining(tracker, also=on_tick):
+        if primaries and here:
+            run_here(Listed(primaries))
+        elif primaries:
+            need = max((job.run for job in primaries), key=lambda run: run.workers * run.threads)
+            run_on_ray(Listed(primaries), sweep.store, sweep.folder, need=need, address=address,
+                       max_concurrent=max_concurrent)
+        outcomes = _settle(sweep, todo)
+    for job in sweep.jobs:
+        tracker.close(job, outcomes[job.leaf])
+    tracker.close_sweep(failed=any(o.status == "FAILED" for o in outcomes.values()))
+    return _write_tables(sweep, outcomes, run_ids, tracker)
+
+
+def _write_tables(sweep: Sweep, outcomes: dict[str, Outcome], run_ids: dict[str, str],
+                  tracker: Tracker) -> Result:
+    history = records.write_history(sweep.folder, sweep.jobs)
+    records.write_scores(sweep.folder, sweep.jobs)
+    paths = {job.leaf: path_of(job.leaf, sweep.stages) for job in sweep.jobs}
+    records.write_trials(sweep.folder, sweep.jobs, outcomes, paths, sweep.same, run_ids)
+    own = history[~history["carried"]].drop_duplicates(["trial", "epoch"])
+    result = Result(
+        outcomes=outcomes, trained_epochs=len(own), unique_epochs=unique_epochs(sweep.stages),
+        written_epochs=sum(outcome.epochs for outcome in outcomes.values()),
+        experiment_id=tracker.experiment_id, selected_by=sweep.jobs[0].run.select.metric,
+    )  # fmt: skip
+    records.write_summary(sweep.folder, _summary(sweep, result))
+    return result
+
+
+def _summary(sweep: Sweep, result: Result) -> dict[str, Any]:
+    """`sweep.json`."""
+    manifest = sweep.manifest
+    return {
+        "sweep": _sweep_name(sweep), "recipe": sweep.recipe.name, "preset": sweep.recipe.base,
+        "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "epochs_written": result.written_epochs, "epochs_planned": result.unique_epochs,
+        "epochs_trained": result.trained_epochs,
+        "data": {"folder": str(sweep.data.resolve()), "digest": manifest.digest,
+                 "split_sha": manifest.split_sha, "grid": asdict(manifest.grid),
+                 "num_cases": manifest.num_cases, "mask_backends": list(manifest.mask_backends)},
+        "select": {"metric": result.selected_by, "mode": "max"},
+        "store": sweep.store.root, "experiment_id": result.experiment_id,
+        "versions": {name: version(name) for name in ("torch", "monai", "kornia", "ray", "mlflow")}
+        | {"python": platform.python_version(), "pct-sweeps": version("pct-sweeps")},
+    }  # fmt: skip
+
+
+def done_epochs(sweep: Sweep) -> int:
+    """Epochs trained so far, each stage-epoch counted once."""
+    keys = {job.key(line["epoch"]) for job in sweep.jobs for line in spool.epochs(job.spool)}
+    return len(keys)
+
+
+def check_fit(leaf: Leaf, manifest: Manifest, data: Path) -> None:
+    """Arm and size belong to the data: a run that wants others is told how to prepare them."""
+    wants, grid = leaf.run.data, manifest.grid
+    if (wants.arm, wants.size) != (grid.arm, grid.size):
+        raise WrongData(
+            f"{leaf.name} wants {wants.arm} slices of {wants.size} pixels, {data} holds {grid.arm} "
+            f"of {grid.size}. Prepare them: pct prep SOURCE --from DIR --to DATA --arm {wants.arm} "
+            f"--size {wants.size}.")
+    if manifest.num_slices["train"] < leaf.run.batch:
+        raise WrongData(f"{leaf.name}: batch {leaf.run.batch} is more than the "
+                        f"{manifest.num_slices['train']} training slices of {data}. Lower batch.")
+
+
+def _resolved(leaf: Leaf) -> Leaf:
+    """`precision: auto` settled once, by the driver: bfloat16 where there is a GPU."""
+    if leaf.run.precision != "auto":
+        return leaf
+    has_gpu = Path("/proc/driver/nvidia/version").exists()
+    precision = "bfloat16" if has_gpu else "float32"
+    return Leaf(leaf.name, leaf.run.model_copy(update={"precision": precision}), leaf.point)
+
+
+def _job(leaf: Leaf, stages: Sequence[Stage], environment: dict[str, Any], *, data: Path,
+         folder: Path, store: Store) -> Job:
+    cuts = tuple(stage.last for stage in path_of(leaf.name, stages))
+    return Job(leaf=leaf.name, run=leaf.run, base=identity(leaf.run, environment),
+               data=str(data.resolve()), store=store.root, folder=str(folder.resolve()),
+               snapshots=snapshots(leaf.run, cuts))
+
+
+def _finished(job: Job) -> bool:
+    outcome = read_outcome(job)
+    return outcome is not None and outcome.status == "FINISHED"
+
+
+def _clear(job: Job) -> None:
+    """Forget a failure, and the records of another run that once had this name."""
+    if job.outcome.exists() and read_outcome(job) is None:
+        forget(job)
+    job.outcome.unlink(missing_ok=True)
+
+
+def _settle(sweep: Sweep, todo: Sequence[Job]) -> dict[str, Outcome]:
+    """Every leaf's outcome; twins get theirs from the leaf that trained for them."""
+    by_name = {job.leaf: job for job in sweep.jobs}
+    outcomes = {}
+    for job in sorted(sweep.jobs, key=lambda job: sweep.same[job.leaf] != job.leaf):
+        twin = by_name[sweep.same[job.leaf]]
+        if job in todo and twin is not job:
+            copy_twin(job, twin, outcomes[twin.leaf], sweep.store)
+        outcome = read_outcome(job)
+        if outcome is None:
+            outcome = failed(job, "broke off without an outcome; see the Ray logs")
+            write_outcome(job, outcome)
+        outcomes[job.leaf] = outcome
+    return outcomes
+
+
+def _sweep_name(sweep: Sweep) -> str:
+    return f"{sweep.recipe.name}-{sweep.folder.resolve().name}-{sweep.manifest.digest[:8]}"
+
+
+def _tags(sweep: Sweep) -> dict[str, str]:
+    return {"pct.recipe": sweep.recipe.name, "pct.data_digest": sweep.manifest.digest,
+            "pct.split_sha": sweep.manifest.split_sha,
+            "pct.mask_backend": ",".join(sweep.manifest.mask_backends)}
+
+
+def _trial_tags(job: Job, sweep: Sweep) -> dict[str, str]:
+    path = path_of(job.leaf, sweep.stages)
+    lineage = " > ".join(f"{stage.first}-{stage.last}:{stage.key[:8]}" for stage in path)
+    same = sweep.same[job.leaf]
+    return {"pct.lineage": lineage, "pct.config_sha": job.base,
+            "mlflow.note.content": f"Trial {job.leaf} of recipe {sweep.recipe.name}, {job.run.epochs} "
+            f"epochs. Stages {lineage}." + (f" The same run as {same}." if same != job.leaf else "")}
+
+
+def _params(job: Job) -> dict[str, Any]:
+    """Fixed at the start: schedules as text (`20, 0 from 41`), size of the run, seed."""
+    run: Run = job.run
+    schedules = {name: ", ".join(_spell(step) for step in steps) for name, steps in run.schedule}
+    return {**schedules, "epochs": run.epochs, "batch": run.batch, "seed": run.seed,
+            "workers": run.workers, "generator": "-".join(map(str, run.generator.channels)),
+            "warmup_epochs": run.warmup_epochs, "mask_fill": run.loss.mask_fill, "gan": run.loss.gan}
+
+
+def _spell(step: tuple[int, float | str]) -> str:
+    """`20`, or `0 from 41` for a later step."""
+    finished, value = step
+    shown = value if isinstance(value, str) else f"{value:g}"
+    return f"{shown} from {finished + 1}" if finished else shown

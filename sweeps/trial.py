@@ -1,0 +1,136 @@
+"""One leaf, from the longest stage in the store to its end: the same code in Ray and in-process."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data_prep.picture import draw_grid, error_tile, hu_tile, mr_tile
+from data_prep.shards import read_manifest, read_slices
+from pct.cohort import cohort
+from pct.model import Model
+from pct.networks import Generator
+from pct.score import score_cases, table
+from pct.state import TrainState, from_bytes, start, to_bytes
+from pct.train import EpochEnd, NonFinite, TrainingData, fit
+from pct.validate import look
+from pct.world import rank
+from sweeps import spool
+from sweeps.job import Job, Outcome, failed, write_outcome
+from sweeps.replay import replay, write_panel
+from sweeps.store import Store
+
+Report = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a leaf goes on from."""
+
+    state: TrainState
+    epoch: int
+
+
+def train_leaf(job: Job, *, report: Report, device: torch.device | None = None) -> None:
+    """Train what the store does not hold yet, then score in 3D. Every worker calls it alike.
+
+    A non-finite loss ends the leaf as FAILED with its reason; its last good stage stays.
+    """
+    torch.set_num_threads(job.run.threads)
+    began = time.perf_counter()
+    store = Store(job.store)
+    found = resume(job, store, device)
+    data = TrainingData(*(read_slices(Path(job.data), split) for split in ("train", "val")))
+    if rank() == 0:
+        replay(job, store, found.epoch)
+    reason = "all epochs done"
+
+    def after_epoch(event: EpochEnd, state: TrainState) -> None:
+        nonlocal reason
+        reason = event.stopped or reason
+        commit(job, store, state, data)
+        if rank() == 0:
+            spool.add_epochs(job.spool, state.history[-1:], carried=False)
+        report({"epoch": float(event.epoch), **event.metrics})
+
+    try:
+        fit(found.state, job.run, data, until=job.run.epochs, listeners=[after_epoch])
+    except NonFinite as error:
+        if rank() == 0:
+            write_outcome(job, failed(job, str(error), found.state.epoch))
+        return
+    if rank() == 0:
+        finish(job, found.state, reason, time.perf_counter() - began)
+
+
+def resume(job: Job, store: Store, device: torch.device | None = None) -> Found:
+    """The state after the longest committed prefix of the leaf, or a fresh one."""
+    for epoch in range(job.run.epochs, 0, -1):
+        if store.has(job.key(epoch)):
+            state = from_bytes(store.get(job.key(epoch), "state.pt"), job.run, device)
+            return Found(state, epoch)
+    return Found(start(job.run, device), 0)
+
+
+def commit(job: Job, store: Store, state: TrainState, data: TrainingData) -> None:
+    """Commit the epoch just finished; the one before goes, unless it is a snapshot."""
+    content = to_bytes(state)
+    if rank():
+        return
+    files = {"state.pt": content, "history.json": json.dumps(state.history).encode()}
+    if state.epoch in job.snapshots:
+        panels = draw_panels(job, state.generator, data, f"epoch-{state.epoch:04d}")
+        files |= panels
+        for name, png in panels.items():
+            write_panel(job, name, png)
+    store.put(job.key(state.epoch), files)
+    if state.epoch > 1 and state.epoch - 1 not in job.snapshots:
+        store.drop(job.key(state.epoch - 1))
+
+
+def draw_panels(job: Job, generator: Generator, data: TrainingData, stem: str) -> dict[str, bytes]:
+    """MR | CT | pCT | error of the centre slice of each validation case, as PNG."""
+    panels = {}
+    for seen in look(generator, data.val, job.run):
+        error = np.where(seen.head, seen.pct_hu - seen.ct_hu, 0.0)
+        tiles = [mr_tile(seen.mr_unit), hu_tile(seen.ct_hu), hu_tile(seen.pct_hu), error_tile(error)]
+        path = job.panels / f".{stem}_{seen.case}.draw.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_grid([tiles], titles=["MR", "CT", "pCT", "pCT - CT in the head"], path=path)
+        panels[f"{stem}_{seen.case}.png"] = path.read_bytes()
+        path.unlink()
+    return panels
+
+
+def best_model(job: Job, state: TrainState) -> Model:
+    """The leaf's best generator, with a card that says where it comes from."""
+    assert state.best is not None
+    generator = Generator(job.run.generator)
+    generator.load_state_dict(state.best.weights)
+    manifest = read_manifest(Path(job.data))
+    card = {
+        "trial": job.leaf, "epoch": state.best.epoch, "stage": job.key(state.epoch),
+        "select": job.run.select.metric, "value": state.best.value,
+        "data_digest": manifest.digest, "split_sha": manifest.split_sha,
+    }  # fmt: skip
+    return Model(generator.eval(), job.run, manifest.grid, card)
+
+
+def finish(job: Job, state: TrainState, reason: str, seconds: float) -> None:
+    """Score the best generator in 3D on the validation cases and write the outcome."""
+    scores = table(score_cases(best_model(job, state), Path(job.data), "val", trial=job.leaf))
+    job.scores.parent.mkdir(parents=True, exist_ok=True)
+    scores.to_parquet(job.scores)
+    rows = cohort(scores).to_dict("records")
+    final = {f"val3d/{row['metric']}": float(row["mean"]) for row in rows}
+    final |= {f"val3d/{row['metric']}_sd": float(row["sd"]) for row in rows}
+    assert state.best is not None
+    write_outcome(job, Outcome(
+        leaf=job.leaf, status="FINISHED", reason=reason, key=job.key(job.run.epochs),
+        last_stage=job.key(state.epoch), epochs=state.epoch, best_epoch=state.best.epoch,
+        best_value=state.best.value, seconds=seconds, final=final,
+    ))  # fmt: skip
