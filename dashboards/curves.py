@@ -1,0 +1,137 @@
+"""Validation curves over epochs, one a run, with the fork epochs marked."""
+
+from itertools import cycle
+from math import inf
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboards.load import Sweep, Trial
+
+PALETTE = ("#0072B2", "#D55E00", "#117733", "#AA4499", "#332288", "#8A6D00", "#994455", "#444444")
+"""Told apart by colour-blind readers, and dark enough for text on white."""
+
+INK, FAINT = "#1f2933", "#d9dee4"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+
+LABEL_PX = 15.0  # the least distance between two labels at the lines' ends
+MAX_LABELS = 10  # more lines than that get a legend instead
+
+
+def trial_colours(sweep: Sweep) -> dict[str, str]:
+    """A colour a run, the same in every figure; trials that are the same run share it."""
+    runs = [run.trial for run in sweep.runs]
+    colours = dict(zip(runs, cycle(PALETTE), strict=False))
+    for trial in sweep.trials:
+        colours.setdefault(trial.trial, colours.get(trial.same_as or "", INK))
+    return colours
+
+
+def has_metric(sweep: Sweep, metric: str) -> bool:
+    """Whether any run recorded `metric`."""
+    return bool((sweep.history["metric"] == metric).any())
+
+
+def add_level(figure: go.Figure, sweep: Sweep, metric: str, *, name: str) -> None:
+    """A named horizontal line at the median of `metric`, which no training changes."""
+    values = sweep.history.loc[sweep.history["metric"] == metric, "value"].dropna()
+    if len(values):
+        figure.add_hline(
+            y=float(values.median()), line={"dash": "dash", "width": 1, "color": "#7b8794"},
+            annotation={"text": name, "font": {"size": 12, "color": "#52606d"}},
+            annotation_position="bottom left",
+        )  # fmt: skip
+
+
+def curve_figure(
+    sweep: Sweep, metric: str, *, title: str, colours: dict[str, str], height: int
+) -> go.Figure:
+    """Lines of `metric` against the epoch: own epochs solid, carried ones dashed.
+
+    `title` names the y axis, with its unit. A dotted vertical line at each fork epoch. Each
+    line bears its name at its end; more than ten lines get a legend. `metric` must be there.
+    """
+    figure = go.Figure()
+    ends: list[tuple[Trial, int, float]] = []
+    for run in sweep.runs:
+        rows = sweep.history.query("trial == @run.trial and metric == @metric")
+        rows = rows.dropna(subset=["value"]).sort_values("epoch")
+        if rows.empty:
+            continue
+        _draw_run(figure, rows, name=sweep.names_of(run), colour=colours[run.trial])
+        ends.append((run, int(rows["epoch"].iloc[-1]), float(rows["value"].iloc[-1])))
+    for epoch in sweep.fork_epochs:
+        figure.add_vline(
+            x=epoch, line={"dash": "dot", "width": 1.5, "color": "#7b8794"},
+            annotation={"text": f"fork {epoch}", "font": {"size": 12, "color": "#52606d"}},
+            annotation_position="top",
+        )  # fmt: skip
+    labelled = len(ends) <= MAX_LABELS
+    if labelled:
+        _label_ends(figure, sweep, ends, colours=colours, height=height)
+    _lay_out(figure, title=title, height=height, legend=not labelled)
+    return figure
+
+
+def _draw_run(figure: go.Figure, rows: pd.DataFrame, *, name: str, colour: str) -> None:
+    """The carried part, then the own one, which starts at the last carried point."""
+    carried = rows["carried"].to_numpy(bool)
+    num_carried = int(carried.sum())
+    parts = [(rows[carried], True), (rows.iloc[max(0, num_carried - 1) :], False)]
+    for part, is_carried in parts:
+        if part.empty or (not is_carried and carried.all()):
+            continue
+        figure.add_scatter(
+            x=part["epoch"].tolist(),
+            y=part["value"].tolist(),
+            name=name,
+            legendgroup=name,
+            showlegend=not is_carried,
+            mode="lines+markers" if len(rows) <= 30 and not is_carried else "lines",
+            line={"color": colour, "width": 2, "dash": "5px,9px" if is_carried else "solid"},
+            marker={"size": 5},
+            hovertemplate="%{y:.3f}" + (" (carried)" if is_carried else ""),
+        )
+
+
+def _label_ends(
+    figure: go.Figure, sweep: Sweep, ends: list[tuple[Trial, int, float]], *,
+    colours: dict[str, str], height: int,
+) -> None:  # fmt: skip
+    """Names beside the lines' ends, pushed apart where two that end together would overlap."""
+    everything = [value for trace in figure.data for value in trace.y]
+    span = (max(everything) - min(everything)) or 1.0
+    px_per_unit = (height - 90) / (1.1 * span)
+    below: dict[int, float] = {}
+    for run, epoch, value in sorted(ends, key=lambda end: end[2], reverse=True):
+        wanted = value * px_per_unit
+        place = min(wanted, below.get(epoch, inf) - LABEL_PX)
+        below[epoch] = place
+        figure.add_annotation(
+            x=epoch, y=value, text=sweep.names_of(run), showarrow=False,
+            xanchor="left", xshift=8, yshift=place - wanted, bgcolor="white",
+            font={"size": 13, "color": colours[run.trial]},
+        )  # fmt: skip
+    longest = max(len(sweep.names_of(run)) for run, _, _ in ends)
+    figure.update_layout(margin_r=min(260, 24 + 8 * longest))
+
+
+def _lay_out(figure: go.Figure, *, title: str, height: int, legend: bool) -> None:
+    last = max((epoch for trace in figure.data for epoch in trace.x), default=1)
+    axis = {"gridcolor": FAINT, "zeroline": False, "linecolor": FAINT, "ticks": ""}
+    figure.update_layout(
+        height=height,
+        margin={"l": 56, "t": 28, "b": 48},
+        font={"family": FONT, "size": 13, "color": INK},
+        plot_bgcolor="white",
+        paper_bgcolor="white",
+        hovermode="x unified",
+        showlegend=legend,
+        xaxis={
+            **axis,
+            "title": "epoch",
+            "range": [1 - 0.02 * last, 1.01 * last],
+            "dtick": 1 if last <= 20 else None,
+        },
+        yaxis={**axis, "title": title},
+    )

@@ -1,0 +1,74 @@
+from itertools import pairwise
+
+import pytest
+from sweep_folder import history_rows, trial_row, write_table
+
+from dashboards.curves import MAX_LABELS, add_level, curve_figure, trial_colours
+from dashboards.load import load_sweep
+
+
+@pytest.fixture
+def figure(sweep_dir):
+    sweep = load_sweep(sweep_dir)
+    return draw(sweep)
+
+
+def draw(sweep, metric="val/psnr"):
+    return curve_figure(sweep, metric, title="y", colours=trial_colours(sweep), height=400)
+
+
+def test_each_run_is_one_line_and_its_carried_part_is_dashed(figure):
+    lines = [(trace.name, trace.line.dash == "solid", list(trace.x)) for trace in figure.data]
+    assert lines == [
+        ("never", True, [1, 2, 3, 4, 5, 6]),
+        ("exp.keep = always", True, [1, 2, 3, 4, 5, 6]),
+        ("exp.drop", False, [1, 2, 3]),
+        ("exp.drop", True, [3, 4, 5, 6]),
+    ]
+
+
+def test_the_fork_is_marked_at_its_epoch(figure):
+    assert [shape.x0 for shape in figure.layout.shapes] == [3]
+    assert "fork 3" in [annotation.text for annotation in figure.layout.annotations]
+
+
+def test_lines_are_labelled_at_their_ends_without_overlap(figure):
+    labels = [a for a in figure.layout.annotations if not a.text.startswith("fork")]
+    assert [label.text for label in labels] == ["exp.keep = always", "exp.drop", "never"]
+    px_per_unit = (400 - 90) / (1.1 * 3.95)
+    places = [label.y * px_per_unit + label.yshift for label in labels]
+    assert all(upper - lower > 13 for upper, lower in pairwise(places))
+
+
+def test_a_twin_has_the_colour_of_its_run(sweep_dir):
+    colours = trial_colours(load_sweep(sweep_dir))
+    assert colours["always"] == colours["exp.keep"]
+    assert len({colours[name] for name in ("never", "exp.keep", "exp.drop")}) == 3
+
+
+def test_many_lines_get_a_legend_instead_of_labels(sweep_dir):
+    names = [f"t{i}" for i in range(MAX_LABELS + 1)]
+    write_table(sweep_dir, "trials.parquet", [trial_row(name, []) for name in names])
+    some = [row for row in history_rows() if row["trial"] == "never"]
+    write_table(sweep_dir, "history.parquet", [r | {"trial": n} for n in names for r in some])
+    figure = draw(load_sweep(sweep_dir))
+    assert figure.layout.showlegend
+    assert not figure.layout.annotations
+
+
+def test_a_value_that_is_not_a_number_is_left_out(sweep_dir):
+    rows = history_rows()
+    for row in rows:
+        if row["trial"] == "never" and row["epoch"] == 2:
+            row["value"] = float("nan")
+    write_table(sweep_dir, "history.parquet", rows)
+    assert list(draw(load_sweep(sweep_dir)).data[0].x) == [1, 3, 4, 5, 6]
+
+
+def test_the_level_of_the_ct_itself_is_a_line_across(sweep_dir):
+    known = {"trial": "never", "epoch": 1, "metric": "val/ngf_ct", "value": 0.77, "carried": False}
+    write_table(sweep_dir, "history.parquet", [*history_rows(), known])
+    sweep = load_sweep(sweep_dir)
+    figure = draw(sweep, "val/ngf")
+    add_level(figure, sweep, "val/ngf_ct", name="the CT itself")
+    assert figure.layout.shapes[-1].y0 == figure.layout.shapes[-1].y1 == 0.77

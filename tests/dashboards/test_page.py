@@ -1,0 +1,125 @@
+import re
+
+import pytest
+from plotly.offline import get_plotlyjs
+from sweep_folder import score_row, score_rows, trial_rows, write_info, write_table
+from typer import Typer
+from typer.testing import CliRunner
+
+from dashboards.cli import report
+from dashboards.load import NoSweep, load_sweep
+from dashboards.page import render, summary, write_report
+from dashboards.panels import find_panels, panels_html
+
+
+def own_part(html: str) -> str:
+    """The page without the plotting library."""
+    assert html.count(get_plotlyjs()) == 1
+    return html.replace(get_plotlyjs(), "")
+
+
+def test_the_report_is_one_file_under_its_final_name(sweep_dir):
+    path = write_report(load_sweep(sweep_dir))
+    assert path == sweep_dir / "report.html"
+    assert not list(sweep_dir.glob("*.tmp")) + list(sweep_dir.glob(".*"))
+
+
+def test_the_page_asks_for_nothing_from_outside(sweep_dir):
+    html = own_part(render(load_sweep(sweep_dir)))
+    assert not re.findall(r"(?:src|href)=[\"']?(?![\"']|data:)|@import|url\(|https?://", html)
+    assert "default-src 'none'" in html
+
+
+def test_sections_stand_in_their_order(sweep_dir):
+    scores = [*score_rows(), score_row("exp.keep", "p09", "mae_head", 120.0, "test")]
+    write_table(sweep_dir, "scores.parquet", scores)
+    write_info(sweep_dir, test_opened=1)
+    html = own_part(render(load_sweep(sweep_dir)))
+    assert re.findall(r"<h2>(.*?)</h2>", html) == [
+        "Validation PSNR", "Unweighted NGF", "Stage tree", "Panels", "Scores, validation",
+        "Scores, test", "Trials", "Settings and versions",
+    ]  # fmt: skip
+    assert "Test opened once." in html
+
+
+def test_a_sweep_without_pictures_or_scores_still_has_a_report(sweep_dir):
+    for path in sorted((sweep_dir / "panels").rglob("*.png")):
+        path.unlink()
+    (sweep_dir / "scores.parquet").unlink()
+    html = own_part(render(load_sweep(sweep_dir)))
+    assert "<h2>Panels</h2>" not in html
+    assert "No case has been scored." in html
+
+
+def test_the_metric_that_selects_gets_its_own_curve(sweep_dir):
+    write_info(sweep_dir, select={"metric": "val/psnr_masked", "mode": "max"})
+    history = load_sweep(sweep_dir).history
+    masked = history[history["metric"] == "val/psnr"].assign(metric="val/psnr_masked")
+    write_table(sweep_dir, "history.parquet", [*history.to_dict("records"),
+                                               *masked.to_dict("records")])  # fmt: skip
+    assert "<h2>Validation PSNR inside the head, which selects</h2>" in render(
+        load_sweep(sweep_dir)
+    )
+
+
+def test_the_summary_says_what_ran_what_was_saved_and_which_trial_is_best(sweep_dir):
+    assert summary(load_sweep(sweep_dir)) == (
+        "Recipe demo from preset laptop: 4 trials on 10 train, 3 val, 2 test cases. "
+        "Their schedules add up to 24 epochs; sharing stages saved 9 (38%), and 15 were trained. "
+        "always is the same run as exp.keep: one training, two names. "
+        "Best by val/psnr: exp.keep = always, 27.60 dB at epoch 6, 0.40 dB from the next, "
+        "exp.drop. No model has been promoted."
+    )
+
+
+def test_the_summary_names_the_champion_and_what_failed(sweep_dir):
+    rows = trial_rows()
+    rows[0] |= {"status": "FAILED", "reason": "worker lost", "best_value": None}
+    write_table(sweep_dir, "trials.parquet", rows)
+    champion = {"trial": "exp.keep", "version": "3", "model": "models:/pct@champion"}
+    write_info(sweep_dir, champion=champion, epochs_trained=12)
+    text = summary(load_sweep(sweep_dir))
+    assert "Did not finish: never (FAILED)" in text
+    assert "Champion: exp.keep, version 3 (models:/pct@champion)." in text
+    assert "The other 3 were in the store already or did not run." in text
+
+
+def test_a_sweep_in_which_everything_failed_has_no_best_trial(sweep_dir):
+    failed = [row | {"status": "FAILED", "best_value": None} for row in trial_rows()]
+    write_table(sweep_dir, "trials.parquet", failed)
+    assert "No trial finished with a value to select by." in summary(load_sweep(sweep_dir))
+
+
+def test_names_cannot_break_the_page(sweep_dir):
+    write_info(sweep_dir, sweep="<script>alert(1)</script>")
+    assert "<script>alert" not in own_part(render(load_sweep(sweep_dir)))
+
+
+def test_panels_are_the_best_and_the_last_epoch_of_each_run(sweep_dir):
+    html = panels_html(load_sweep(sweep_dir), num_cases=1)
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", html) == [
+        "never, best epoch, 6", "exp.keep = always, best epoch, 6",
+        "exp.drop, best epoch, 5", "exp.drop, epoch 6",
+    ]  # fmt: skip
+    assert html.count("data:image/png;base64,") == 4
+    assert "2 more in" in html
+
+
+def test_panels_are_found_by_case_and_epoch(sweep_dir):
+    found = [(p.case, p.epoch) for p in find_panels(sweep_dir / "panels" / "never")]
+    assert found[:4] == [("p01", None), ("p01", 3), ("p01", 6), ("p02", None)]
+
+
+def test_a_panel_that_is_no_picture_is_refused_by_name(sweep_dir):
+    (sweep_dir / "panels/never/best_p01.png").write_text("gone")
+    with pytest.raises(NoSweep, match=r"best_p01\.png is no PNG image\. Delete it"):
+        panels_html(load_sweep(sweep_dir), num_cases=2)
+
+
+def test_the_command_prints_the_path_of_the_report(sweep_dir):
+    app = Typer()
+    app.command()(report)
+    result = CliRunner().invoke(app, [str(sweep_dir), "--cases", "0"])
+    assert result.exit_code == 0
+    assert result.stdout.strip() == str(sweep_dir / "report.html")
+    assert "base64" not in own_part((sweep_dir / "report.html").read_text())
