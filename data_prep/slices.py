@@ -114,7 +114,8 @@ def field_of_view(mr: Volume) -> Volume:
     step = tuple(max(1, round(_PADDING_MM / 3 / spacing)) for spacing in mr.spacing_mm)
     blocks = block_reduce(darkest, step, np.min, cval=True)
     core = ndimage.binary_erosion(blocks, np.ones((3, 3, 3), bool), border_value=1)
-    thick = ndimage.binary_dilation(core, np.ones((5, 5, 5), bool))  # one block more: the ragged rim
+    # One block wider than the opening, to take in the ragged rim.
+    thick = ndimage.binary_dilation(core, np.ones((5, 5, 5), bool))
     fine = thick
     for axis, factor in enumerate(step):
         fine = np.repeat(fine, factor, axis=axis)
