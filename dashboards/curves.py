@@ -14,7 +14,7 @@ PALETTE = ("#0072B2", "#D55E00", "#117733", "#AA4499", "#332288", "#8A6D00", "#9
 INK, FAINT = "#1f2933", "#d9dee4"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
-LABEL_PX = 15.0  # the least distance between two labels at the lines' ends
+LABEL_PX = 17.0  # the least distance between two labels at the lines' ends
 MAX_LABELS = 10  # more lines than that get a legend instead
 
 

@@ -60,13 +60,7 @@ def ssim_slabs(
     Only the mask's bounding box and half a window around it is visited: beyond it every weight
     is 0. Where the weight is 0, so is the map. An empty mask yields nothing.
     """
-    mask = torch.ones_like(ct_unit) if mask is None else mask.to(ct_unit.dtype)
-    if ct_unit.ndim != 3 or pct_unit.shape != ct_unit.shape or mask.shape != ct_unit.shape:
-        raise NotOneVolume(
-            f"SSIM got a pCT of shape {tuple(pct_unit.shape)}, a CT of {tuple(ct_unit.shape)} and "
-            f"a mask of {tuple(mask.shape)}; expected three equal (D, H, W). Pass one volume at a "
-            "time, without batch and channel axes."
-        )
+    mask = _mask_like(pct_unit, ct_unit, mask)
     if not bool(mask.any()):
         return
     halves = [(min(window, size) - 1) // 2 for size in mask.shape]
@@ -84,6 +78,18 @@ def ssim_slabs(
             for field in _fields(pct_unit[near], ct_unit[near], mask[near])
         )
         yield torch.where(weight > 0, _similarity(weight + eps, *means), 0.0), weight
+
+
+def _mask_like(pct_unit: Tensor, ct_unit: Tensor, mask: Tensor | None) -> Tensor:
+    """The mask in the CT's dtype, all ones for None; refuses what are not three equal volumes."""
+    mask = torch.ones_like(ct_unit) if mask is None else mask.to(ct_unit.dtype)
+    if ct_unit.ndim != 3 or pct_unit.shape != ct_unit.shape or mask.shape != ct_unit.shape:
+        raise NotOneVolume(
+            f"SSIM got a pCT of shape {tuple(pct_unit.shape)}, a CT of {tuple(ct_unit.shape)} and "
+            f"a mask of {tuple(mask.shape)}; expected three equal (D, H, W). Pass one volume at a "
+            "time, without batch and channel axes."
+        )
+    return mask
 
 
 def _fields(pct: Tensor, ct: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
