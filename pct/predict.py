@@ -45,7 +45,7 @@ def prepare(model: Model, mr: Volume) -> Prepared:
         raise BadMr(f"the MR is constant: percentiles 1 and 99.9 are both {low:g}.")
     grid = slice_grid(mr.grid, centre_of(head), pixel_mm=model.grid.pixel_mm,
                       size=model.grid.size, slice_mm=model.grid.slice_mm)
-    seen = resample(mr, grid, antialias=True)
+    seen = resample(mr, grid, fill=float(mr.array.min()), antialias=True)
     return Prepared(mr_to_unit(seen.array, low, high), grid)
 
 

@@ -21,6 +21,8 @@ def parse_steps(given: Any) -> Steps:
         return given
     if not isinstance(given, Mapping):
         return ((0, _value(given)),)
+    # JSON has no integer keys.
+    given = {int(k) if isinstance(k, str) and k.isdigit() else k: v for k, v in given.items()}
     keys = list(given)
     if any(isinstance(key, bool) or not isinstance(key, int) for key in keys):
         raise ValueError(f"has keys {keys}; a schedule's keys are numbers of finished epochs")
