@@ -1,0 +1,24 @@
+#!/bin/sh
+# The whole chain on phantoms: sh demo.sh BIN OUT. Every step resumes: nothing done is redone.
+set -eu
+BIN=$1 OUT=$2
+DB="sqlite:///$OUT/mlflow.db"
+say() { printf '\n$ pct %s\n' "$*"; "$BIN/pct" "$@"; }
+
+say phantom --to "$OUT/dicom" --cases 15
+say prep tcia --from "$OUT/dicom" --to "$OUT/data" --size 128 --ids keep
+say sweep demo --data "$OUT/data" --to "$OUT/sweep"
+say promote "$OUT/sweep"
+say score models:/pct@champion --tracking "$DB" --data "$OUT/data" --split test --to "$OUT/sweep/scores.parquet"
+set -- "$OUT"/dicom/PHANTOM/*/*/*MR*
+say inspect "$1" --to "$OUT/mr.nii.gz"
+say predict models:/pct@champion --tracking "$DB" --mr "$OUT/mr.nii.gz" --to "$OUT/pct.nii.gz"
+say report "$OUT/sweep"
+
+cat <<TEXT
+
+Look at   $OUT/sweep/report.html          curves, tree, panels, scores
+          $OUT/data/contact/              a contact sheet a case
+          $OUT/pct.nii.gz                 a pseudo-CT in HU, beside $OUT/mr.nii.gz
+In MLflow $BIN/mlflow server --backend-store-uri $DB --host 127.0.0.1 --port 5000
+TEXT
