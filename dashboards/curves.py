@@ -1,5 +1,6 @@
 """Validation curves over epochs, one a run, with the fork epochs marked."""
 
+from dataclasses import dataclass
 from itertools import cycle
 from math import inf
 
@@ -14,8 +15,19 @@ PALETTE = ("#0072B2", "#D55E00", "#117733", "#AA4499", "#332288", "#8A6D00", "#9
 INK, FAINT = "#1f2933", "#d9dee4"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
+THIN = {"dash": "dot", "width": 1.5, "color": "#7b8794"}
+NOTE_FONT = {"size": 12, "color": "#52606d"}
+MARGIN = {"l": 56, "t": 28, "b": 48}
 LABEL_PX = 17.0  # the least distance between two labels at the lines' ends
 MAX_LABELS = 10  # more lines than that get a legend instead
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line to compare curves with."""
+
+    name: str
+    value: float
 
 
 def trial_colours(sweep: Sweep) -> dict[str, str]:
@@ -28,24 +40,20 @@ def trial_colours(sweep: Sweep) -> dict[str, str]:
 
 
 def has_metric(sweep: Sweep, metric: str) -> bool:
-    """Whether any run recorded `metric`."""
-    return bool((sweep.history["metric"] == metric).any())
+    """Whether any run recorded a value of `metric`."""
+    return not _values(sweep, metric).empty
 
 
-def add_level(figure: go.Figure, sweep: Sweep, metric: str, *, name: str) -> None:
-    """A named horizontal line at the median of `metric`, which no training changes."""
-    values = sweep.history.loc[sweep.history["metric"] == metric, "value"].dropna()
-    if len(values):
-        figure.add_hline(
-            y=float(values.median()), line={"dash": "dash", "width": 1, "color": "#7b8794"},
-            annotation={"text": name, "font": {"size": 12, "color": "#52606d"}},
-            annotation_position="bottom left",
-        )  # fmt: skip
+def level_of(sweep: Sweep, metric: str, *, name: str) -> Level | None:
+    """The median of a `metric` that no training changes, or None where it was not recorded."""
+    values = _values(sweep, metric)
+    return None if values.empty else Level(name, float(values.median()))
 
 
 def curve_figure(
-    sweep: Sweep, metric: str, *, title: str, colours: dict[str, str], height: int
-) -> go.Figure:
+    sweep: Sweep, metric: str, *, title: str, colours: dict[str, str], height: int,
+    level: Level | None = None,
+) -> go.Figure:  # fmt: skip
     """Lines of `metric` against the epoch: own epochs solid, carried ones dashed.
 
     `title` names the y axis, with its unit. A dotted vertical line at each fork epoch. Each
@@ -61,15 +69,15 @@ def curve_figure(
         _draw_run(figure, rows, name=sweep.names_of(run), colour=colours[run.trial])
         ends.append((run, int(rows["epoch"].iloc[-1]), float(rows["value"].iloc[-1])))
     for epoch in sweep.fork_epochs:
-        figure.add_vline(
-            x=epoch, line={"dash": "dot", "width": 1.5, "color": "#7b8794"},
-            annotation={"text": f"fork {epoch}", "font": {"size": 12, "color": "#52606d"}},
-            annotation_position="top",
-        )  # fmt: skip
+        note = {"text": f"fork {epoch}", "font": NOTE_FONT}
+        figure.add_vline(epoch, line=THIN, annotation=note, annotation_position="top")
+    if level:
+        note = {"text": level.name, "font": NOTE_FONT}
+        figure.add_hline(level.value, line=THIN, annotation=note, annotation_position="bottom left")
     labelled = len(ends) <= MAX_LABELS
-    if labelled:
-        _label_ends(figure, sweep, ends, colours=colours, height=height)
     _lay_out(figure, title=title, height=height, legend=not labelled)
+    if labelled:
+        _label_ends(figure, sweep, ends, colours=colours)
     return figure
 
 
@@ -86,7 +94,7 @@ def _draw_run(figure: go.Figure, rows: pd.DataFrame, *, name: str, colour: str) 
             y=part["value"].tolist(),
             name=name,
             legendgroup=name,
-            showlegend=not is_carried,
+            showlegend=not is_carried or bool(carried.all()),
             mode="lines+markers" if len(rows) <= 30 and not is_carried else "lines",
             line={"color": colour, "width": 2, "dash": "5px,9px" if is_carried else "solid"},
             marker={"size": 5},
@@ -96,12 +104,11 @@ def _draw_run(figure: go.Figure, rows: pd.DataFrame, *, name: str, colour: str) 
 
 def _label_ends(
     figure: go.Figure, sweep: Sweep, ends: list[tuple[Trial, int, float]], *,
-    colours: dict[str, str], height: int,
+    colours: dict[str, str],
 ) -> None:  # fmt: skip
     """Names beside the lines' ends, pushed apart where two that end together would overlap."""
-    everything = [value for trace in figure.data for value in trace.y]
-    span = (max(everything) - min(everything)) or 1.0
-    px_per_unit = (height - 90) / (1.1 * span)
+    low, high = figure.layout.yaxis.range
+    px_per_unit = (figure.layout.height - MARGIN["t"] - MARGIN["b"]) / (high - low)
     below: dict[int, float] = {}
     for run, epoch, value in sorted(ends, key=lambda end: end[2], reverse=True):
         wanted = value * px_per_unit
@@ -112,16 +119,20 @@ def _label_ends(
             xanchor="left", xshift=8, yshift=place - wanted, bgcolor="white",
             font={"size": 13, "color": colours[run.trial]},
         )  # fmt: skip
-    longest = max(len(sweep.names_of(run)) for run, _, _ in ends)
+    longest = max((len(sweep.names_of(run)) for run, _, _ in ends), default=0)
     figure.update_layout(margin_r=min(260, 24 + 8 * longest))
 
 
 def _lay_out(figure: go.Figure, *, title: str, height: int, legend: bool) -> None:
     last = max((epoch for trace in figure.data for epoch in trace.x), default=1)
+    values = [value for trace in figure.data for value in trace.y]
+    values += [shape.y0 for shape in figure.layout.shapes if shape.yref == "y"]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    pad = 0.06 * (high - low) or 0.5
     axis = {"gridcolor": FAINT, "zeroline": False, "linecolor": FAINT, "ticks": ""}
     figure.update_layout(
         height=height,
-        margin={"l": 56, "t": 28, "b": 48},
+        margin=MARGIN,
         font={"family": FONT, "size": 13, "color": INK},
         plot_bgcolor="white",
         paper_bgcolor="white",
@@ -133,5 +144,9 @@ def _lay_out(figure: go.Figure, *, title: str, height: int, legend: bool) -> Non
             "range": [1 - 0.02 * last, 1.01 * last],
             "dtick": 1 if last <= 20 else None,
         },
-        yaxis={**axis, "title": title},
+        yaxis={**axis, "title": title, "range": [low - pad, high + pad]},
     )
+
+
+def _values(sweep: Sweep, metric: str) -> "pd.Series[float]":
+    return sweep.history.loc[sweep.history["metric"] == metric, "value"].dropna()

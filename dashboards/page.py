@@ -8,7 +8,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from dashboards.curves import add_level, curve_figure, has_metric, trial_colours
+from dashboards.curves import curve_figure, has_metric, level_of, trial_colours
 from dashboards.load import Sweep
 from dashboards.panels import panels_html
 from dashboards.tables import claim_note, score_tables, settings_table, trials_table
@@ -94,8 +94,8 @@ def _psnr(sweep: Sweep, metric: str, colours: dict[str, str]) -> str:
 def _ngf(sweep: Sweep, colours: dict[str, str]) -> str:
     if not has_metric(sweep, NGF):
         return ""
-    figure = curve_figure(sweep, NGF, title="NGF", colours=colours, height=300)
-    add_level(figure, sweep, NGF_OF_CT, name="the CT itself")
+    level = level_of(sweep, NGF_OF_CT, name="the CT itself")
+    figure = curve_figure(sweep, NGF, title="NGF", colours=colours, height=320, level=level)
     return _plot(figure) + _note(NGF_NOTE)
 
 
@@ -112,7 +112,7 @@ def _plot(figure: go.Figure) -> str:
 
 def _sentences(sweep: Sweep) -> Iterator[str]:
     info, cases = sweep.info, sweep.info["data"].get("num_cases", {})
-    counts = ", ".join(f"{number} {split}" for split, number in cases.items())
+    counts = ", ".join(f"{cases.get(split, 0)} {split}" for split in ("train", "val", "test"))
     preset = f" from preset {info['preset']}" if info.get("preset") else ""
     yield f"Recipe {info['recipe']}{preset}: {len(sweep.trials)} trials on {counts} cases."
     yield _saving(info["epochs_written"], info.get("epochs_planned"), info["epochs_trained"])

@@ -52,7 +52,7 @@ def panels_html(sweep: Sweep, *, num_cases: int) -> str:
 
 def _best_and_last(panels: list[Panel], run: Trial) -> list[Panel]:
     """The best epoch's panel, then the last epoch's unless that is the best."""
-    best = [panel for panel in panels if panel.epoch is None]
+    best = [panel for panel in panels if panel.epoch in (None, run.best_epoch)][:1]
     last = [panel for panel in panels if panel.epoch is not None][-1:]
     if best and last and last[0].epoch == run.best_epoch:
         return best
@@ -63,7 +63,8 @@ def _figure(sweep: Sweep, run: Trial, panel: Panel) -> str:
     data = panel.path.read_bytes()
     if not data.startswith(b"\x89PNG"):
         raise NoSweep(f"{panel.path} is no PNG image. Delete it and run `pct sweep` again.")
-    when = f"epoch {panel.epoch}" if panel.epoch is not None else f"best epoch, {run.best_epoch}"
+    is_best = panel.epoch in (None, run.best_epoch)
+    when = f"best epoch, {run.best_epoch}" if is_best else f"epoch {panel.epoch}"
     text = f"{sweep.names_of(run)}, {when}"
     return (
         f"<figure><figcaption>{escape(text)}</figcaption>"

@@ -32,7 +32,7 @@ class FlipMargin:
     """How clearly the MR lies as the CT does."""
 
     margin: float
-    """(NMI - 1) as stored over that of the best other flip, minus 1; below 0 another fits better."""
+    """(NMI - 1) as stored over the best other flip's, minus 1; below 0 another fits better."""
     best_other: str
     """The best other flip in words, such as `left-right`."""
 
@@ -49,7 +49,8 @@ def flip_margin(mr: Volume, ct: Volume, head: Volume) -> FlipMargin:
     where = ndimage.binary_dilation(resample(head, grid, order=0).array, iterations=2)
     wide, start = _wide_mr(mr, head, grid)
     pair = _Pair(_levels(image, (-1000.0, 1500.0))[where], where, wide)
-    fits = {flip: _best_fit(pair, flip, start) for flip in itertools.product((1, -1), repeat=3)}
+    flips: list[Flip] = [(i, j, k) for i in (1, -1) for j in (1, -1) for k in (1, -1)]
+    fits = {flip: _best_fit(pair, flip, start) for flip in flips}
     stored = fits.pop((1, 1, 1))
     best = max(fits, key=lambda flip: fits[flip])
     return FlipMargin(stored / max(fits[best], 1e-12) - 1.0, _in_words(best))

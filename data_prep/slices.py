@@ -65,12 +65,13 @@ def build_slices(case: CaseVolumes, *, size: int, pixel_mm: float) -> SliceStack
     )
 
 
-def pick_slices(stack: SliceStack, *, subject: str, max_slices: int, seed: int) -> NDArray[np.intp]:
-    """Up to `max_slices` qualifying slices at random, ascending; fixed by `seed` and `subject`."""
-    found = stack.qualifying()
-    if len(found) <= max_slices:
-        return found
-    return np.sort(_generator(subject, seed).permutation(found)[:max_slices])
+def pick_slices(
+    qualifying: NDArray[Any], *, subject: str, max_slices: int, seed: int
+) -> NDArray[Any]:
+    """Up to `max_slices` of a case's slices at random, ascending; fixed by `seed` and `subject`."""
+    if len(qualifying) <= max_slices:
+        return qualifying
+    return np.sort(_generator(subject, seed).permutation(qualifying)[:max_slices])
 
 
 def slice_table(case: CaseVolumes, stack: SliceStack, chosen: NDArray[np.intp]) -> pa.Table:

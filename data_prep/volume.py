@@ -102,7 +102,8 @@ def resample(
     `order` 0 for masks, 1 for images (float32 out). `antialias` first blurs each axis that `grid`
     samples more coarsely, by the Gaussian of sigma (factor - 1) / 2 that scikit-image uses.
     """
-    mapping = np.linalg.inv(volume.affine) @ grid.affine
+    # Rounded, so that a voxel centre on the rim is not taken for one outside it.
+    mapping = np.round(np.linalg.inv(volume.affine) @ grid.affine, 9)
     array = volume.array if order == 0 else volume.array.astype(np.float32, copy=False)
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
@@ -128,7 +129,7 @@ def slice_grid(grid: Grid, centre_mm: NDArray[Any], *, pixel_mm: float, size: in
     step = np.array([pixel_mm, pixel_mm, slice_mm or grid.spacing_mm[2]])
     axes = grid.affine[:3, :3] / np.array(grid.spacing_mm)
     depth = (grid.shape[2] - 1) * grid.spacing_mm[2]
-    num_slices = grid.shape[2] if slice_mm is None else max(1, round(depth / slice_mm) + 1)
+    num_slices = grid.shape[2] if slice_mm is None else int(np.ceil(depth / slice_mm - 1e-6)) + 1
     along = np.linalg.inv(axes) @ (np.asarray(centre_mm, np.float64) - grid.affine[:3, 3])
     first = np.array([along[0] - pixel_mm * (size - 1) / 2, along[1] - pixel_mm * (size - 1) / 2,
                       (depth - step[2] * (num_slices - 1)) / 2])

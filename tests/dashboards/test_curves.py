@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 from sweep_folder import history_rows, trial_row, write_table
 
-from dashboards.curves import MAX_LABELS, add_level, curve_figure, trial_colours
+from dashboards.curves import MAX_LABELS, level_of, curve_figure, trial_colours
 from dashboards.load import load_sweep
 
 
@@ -13,8 +13,9 @@ def figure(sweep_dir):
     return draw(sweep)
 
 
-def draw(sweep, metric="val/psnr"):
-    return curve_figure(sweep, metric, title="y", colours=trial_colours(sweep), height=400)
+def draw(sweep, metric="val/psnr", level=None):
+    colours = trial_colours(sweep)
+    return curve_figure(sweep, metric, title="y", colours=colours, height=400, level=level)
 
 
 def test_each_run_is_one_line_and_its_carried_part_is_dashed(figure):
@@ -35,7 +36,8 @@ def test_the_fork_is_marked_at_its_epoch(figure):
 def test_lines_are_labelled_at_their_ends_without_overlap(figure):
     labels = [a for a in figure.layout.annotations if not a.text.startswith("fork")]
     assert [label.text for label in labels] == ["exp.keep = always", "exp.drop", "never"]
-    px_per_unit = (400 - 90) / (1.1 * 3.95)
+    margin, (low, high) = figure.layout.margin, figure.layout.yaxis.range
+    px_per_unit = (400 - margin.t - margin.b) / (high - low)
     places = [label.y * px_per_unit + label.yshift for label in labels]
     assert all(upper - lower > 13 for upper, lower in pairwise(places))
 
@@ -69,6 +71,11 @@ def test_the_level_of_the_ct_itself_is_a_line_across(sweep_dir):
     known = {"trial": "never", "epoch": 1, "metric": "val/ngf_ct", "value": 0.77, "carried": False}
     write_table(sweep_dir, "history.parquet", [*history_rows(), known])
     sweep = load_sweep(sweep_dir)
-    figure = draw(sweep, "val/ngf")
-    add_level(figure, sweep, "val/ngf_ct", name="the CT itself")
+    level = level_of(sweep, "val/ngf_ct", name="the CT itself")
+    figure = draw(sweep, "val/ngf", level=level)
     assert figure.layout.shapes[-1].y0 == figure.layout.shapes[-1].y1 == 0.77
+    assert figure.layout.yaxis.range[0] < 0.77 < min(min(trace.y) for trace in figure.data)
+
+
+def test_a_metric_that_was_never_recorded_has_no_level(sweep_dir):
+    assert level_of(load_sweep(sweep_dir), "val/ngf_ct", name="the CT itself") is None

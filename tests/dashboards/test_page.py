@@ -105,6 +105,19 @@ def test_panels_are_the_best_and_the_last_epoch_of_each_run(sweep_dir):
     assert "2 more in" in html
 
 
+def test_without_a_best_panel_the_best_epochs_own_one_stands_for_it(sweep_dir):
+    rows = trial_rows()
+    rows[0]["best_epoch"] = 3
+    write_table(sweep_dir, "trials.parquet", rows)
+    for path in (sweep_dir / "panels").rglob("best_*.png"):
+        path.unlink()
+    html = panels_html(load_sweep(sweep_dir), num_cases=1)
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", html) == [
+        "never, best epoch, 3", "never, epoch 6", "exp.keep = always, best epoch, 6",
+        "exp.drop, epoch 6",
+    ]  # fmt: skip
+
+
 def test_panels_are_found_by_case_and_epoch(sweep_dir):
     found = [(p.case, p.epoch) for p in find_panels(sweep_dir / "panels" / "never")]
     assert found[:4] == [("p01", None), ("p01", 3), ("p01", 6), ("p02", None)]
