@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from itertools import cycle
-from math import inf
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -109,18 +108,30 @@ def _label_ends(
     """Names beside the lines' ends, pushed apart where two that end together would overlap."""
     low, high = figure.layout.yaxis.range
     px_per_unit = (figure.layout.height - MARGIN["t"] - MARGIN["b"]) / (high - low)
-    below: dict[int, float] = {}
-    for run, epoch, value in sorted(ends, key=lambda end: end[2], reverse=True):
-        wanted = value * px_per_unit
-        place = min(wanted, below.get(epoch, inf) - LABEL_PX)
-        below[epoch] = place
-        figure.add_annotation(
-            x=epoch, y=value, text=sweep.names_of(run), showarrow=False,
-            xanchor="left", xshift=8, yshift=place - wanted, bgcolor="white",
-            font={"size": 13, "color": colours[run.trial]},
-        )  # fmt: skip
+    for epoch in sorted({epoch for _, epoch, _ in ends}):
+        together = [(run, value) for run, at, value in ends if at == epoch]
+        together.sort(key=lambda end: end[1], reverse=True)
+        wanted = [(value - low) * px_per_unit for _, value in together]
+        for (run, value), before, after in zip(together, wanted, _spread(wanted), strict=True):
+            figure.add_annotation(
+                x=epoch, y=value, text=sweep.names_of(run), showarrow=False,
+                xanchor="left", xshift=8, yshift=after - before, bgcolor="white",
+                font={"size": 13, "color": colours[run.trial]},
+            )  # fmt: skip
     longest = max((len(sweep.names_of(run)) for run, _, _ in ends), default=0)
     figure.update_layout(margin_r=min(260, 24 + 8 * longest))
+
+
+def _spread(heights_px: list[float]) -> list[float]:
+    """Heights, given from top to bottom, at least a label apart and above the axis."""
+    places: list[float] = []
+    for height in heights_px:
+        places.append(min(height, places[-1] - LABEL_PX) if places else height)
+    floor = LABEL_PX / 2
+    for index in reversed(range(len(places))):
+        places[index] = max(places[index], floor)
+        floor = places[index] + LABEL_PX
+    return places
 
 
 def _lay_out(figure: go.Figure, *, title: str, height: int, legend: bool) -> None:

@@ -47,7 +47,8 @@ def render(sweep: Sweep, *, num_cases: int = 2) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{style}</style><script>{get_plotlyjs()}</script></head>\n"
-        f"<body><main><h1>{title}</h1>{_paragraph(summary(sweep))}\n{sections}</main></body></html>\n"
+        f"<body><main><h1>{title}</h1>{_paragraph(summary(sweep))}\n{sections}"
+        "</main></body></html>\n"
     )
 
 

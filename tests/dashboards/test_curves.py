@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 from sweep_folder import history_rows, trial_row, write_table
 
-from dashboards.curves import MAX_LABELS, level_of, curve_figure, trial_colours
+from dashboards.curves import MAX_LABELS, curve_figure, level_of, trial_colours
 from dashboards.load import load_sweep
 
 
@@ -40,6 +40,21 @@ def test_lines_are_labelled_at_their_ends_without_overlap(figure):
     px_per_unit = (400 - margin.t - margin.b) / (high - low)
     places = [label.y * px_per_unit + label.yshift for label in labels]
     assert all(upper - lower > 13 for upper, lower in pairwise(places))
+
+
+def test_labels_of_equal_lines_stay_above_the_axis_and_far_ones_stay_put(sweep_dir):
+    rows = [row for row in history_rows() if row["metric"] == "val/psnr"]
+    rows = [row | {"value": 20.0 + 5 * (row["trial"] == "never")} for row in rows]
+    write_table(sweep_dir, "history.parquet", rows)
+    figure = draw(load_sweep(sweep_dir))
+    margin, (low, high) = figure.layout.margin, figure.layout.yaxis.range
+    px_per_unit = (400 - margin.t - margin.b) / (high - low)
+    labels = [a for a in figure.layout.annotations if not a.text.startswith("fork")]
+    places = [(label.y - low) * px_per_unit + label.yshift for label in labels]
+    assert labels[0].text == "never"
+    assert labels[0].yshift == 0
+    assert places[1] - places[2] > 13
+    assert places[2] > 5
 
 
 def test_a_twin_has_the_colour_of_its_run(sweep_dir):
