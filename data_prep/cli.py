@@ -1,0 +1,151 @@
+"""The verbs `prep`, `phantom` and `inspect`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from data_prep.one_case import CaseRecord, PrepConfig
+    from data_prep.sources import Candidate
+
+DataFolder = Annotated[Path, typer.Option(help="data folder to write; again resumes")]
+
+
+def prep(
+    source: Annotated[Literal["tcia", "synthrad", "nifti"], typer.Argument(help="its layout")],
+    from_: Annotated[Path, typer.Option("--from", help="download or folder; nifti: a CSV table")],
+    to: DataFolder,
+    arm: Annotated[Literal["resize", "crop"], typer.Option(help="how slices are fit")] = "resize",
+    size: Annotated[int, typer.Option(help="pixels along each side of a slice")] = 256,
+    pixel_mm: Annotated[
+        Optional[float],  # noqa: UP045  typer reads this form in every version
+        typer.Option(help="pixel size; default 256 mm / size"),
+    ] = None,
+    max_slices: Annotated[int, typer.Option(help="training slices a patient")] = 30,
+    masks: Annotated[
+        Literal["auto", "totalsegmentator", "threshold"], typer.Option(help="who draws the masks")
+    ] = "auto",
+    ids: Annotated[
+        Literal["hash", "keep"], typer.Option(help="hide patient ids; keep: public data only")
+    ] = "hash",
+    seed: Annotated[int, typer.Option(help="of the choice of slices")] = 0,
+    allow_cut: Annotated[bool, typer.Option(help="take heads the grid cuts by over 2 %")] = False,
+    strict: Annotated[bool, typer.Option(help="stop at the first case refused")] = False,
+    workers: Annotated[int, typer.Option(help="Ray tasks at a time; 0: this process")] = 0,
+) -> None:
+    """Turn MR-CT pairs into a data folder: masks, checks, splits, slices and volumes."""
+    from data_prep.pipeline import prepare
+    from data_prep.progress import bar
+    from data_prep.sources import find_cases, find_pairs
+
+    config = _config(
+        arm=arm, size=size, pixel_mm=pixel_mm, max_slices=max_slices, masks=masks, ids=ids,
+        seed=seed, allow_cut=allow_cut,
+    )  # fmt: skip
+    if source == "tcia":
+        pairing = find_pairs(from_)
+        cases = list(pairing.cases)
+        _write_pairing(to, pairing.candidates)
+    else:
+        cases = find_cases(source, from_)
+    done: list[str] = []
+    with bar("prep", total=len(cases), unit="cases") as show:
+
+        def advance(record: "CaseRecord") -> None:
+            done.append(record.subject)
+            show(len(done), record.subject)
+
+        prepare(cases, to, config, on_case=advance, num_workers=workers, strict=strict)
+    _tell_outcome(to)
+
+
+def phantom(
+    to: Annotated[Path, typer.Option(help="folder to write, as a TCIA download lies")],
+    cases: Annotated[int, typer.Option(help="how many heads")] = 15,
+    seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 0,
+    size: Annotated[int, typer.Option(help="pixels along each side of a slice")] = 256,
+    slices: Annotated[int, typer.Option(help="slices a volume")] = 48,
+) -> None:
+    """Write analytic heads as DICOM with a metadata.csv, to try everything else on."""
+    from data_prep.phantom_dicom import write_cohort
+    from data_prep.progress import bar
+
+    written: list[str] = []
+    with bar("phantom", total=cases, unit="heads") as show:
+
+        def advance(name: str) -> None:
+            written.append(name)
+            show(len(written), name)
+
+        write_cohort(
+            to, num_cases=cases, seed=seed, size=size, num_slices=slices, on_case=advance
+        )
+    print(f"{cases} heads -> {to}")
+    print(f"next: pct prep tcia --from {to} --to DATA --ids keep")
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="a data folder, or a folder with one DICOM series")],
+    to: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="write the DICOM series as .nii.gz, RAS"),
+    ] = None,
+    as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Say what a data folder holds, or check (and convert) one DICOM series."""
+    from data_prep.dicom import describe, read_series
+    from data_prep.fingerprint import fingerprint, lines
+    from data_prep.volume import save_nifti
+
+    if (path / "manifest.json").is_file():
+        facts = fingerprint(path)
+        print(json.dumps(facts) if as_program else "\n".join(lines(facts)))
+        return
+    facts = describe(path)
+    if as_program:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            print(f"{name:<14} {value}")
+    if to is not None:
+        save_nifti(read_series(path), to)
+
+
+def _config(**settings: object) -> "PrepConfig":
+    from pydantic import ValidationError
+
+    from data_prep.pipeline import BadPrep, PrepConfig
+
+    try:
+        return PrepConfig.model_validate(settings)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"--{str(one['loc'][0]).replace('_', '-')} {one['input']}: {one['msg']}"
+            for one in error.errors()
+        )
+        raise BadPrep(f"{wrong}. See `pct prep --help`.") from error
+
+
+def _write_pairing(to: Path, candidates: "Sequence[Candidate]") -> None:
+    from data_prep.privacy import private_folder, write_table
+
+    columns = ("subject", "series_uid", "modality", "description", "taken", "reason")
+    rows = [[getattr(one, name) for name in columns] for one in candidates]
+    write_table(private_folder(to.absolute()) / "pairing.csv", columns, rows)
+
+
+def _tell_outcome(data: Path) -> None:
+    from data_prep.fingerprint import fingerprint
+
+    facts = fingerprint(data)
+    for case in facts["remarks"]:
+        print(f"{case['status']:<8} {case['subject']}: {case['reason']}")
+    counts = ", ".join(f"{name} {number}" for name, number in facts["status"].items() if number)
+    splits = ", ".join(f"{name} {number}" for name, number in facts["cases"].items())
+    print(f"{counts} -> {data} ({sum(facts['slices'].values())} slices; {splits})")
+    if facts["status"]["refused"]:
+        raise typer.Exit(3)

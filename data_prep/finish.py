@@ -1,0 +1,181 @@
+"""From prepared cases to a finished data folder: splits, shards in place, case table, manifest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from data_prep.one_case import CaseRecord, PrepConfig, save_record, slices_at, volume_at
+from data_prep.parquet import read_json, read_table, write_json, write_table
+from data_prep.schema import (
+    CASE_SCHEMA,
+    PREP,
+    SCHEMA_VERSION,
+    Manifest,
+    SliceGrid,
+    Split,
+    slice_schema,
+)
+from data_prep.shards import manifest_digest
+from data_prep.slices import pick_slices
+from data_prep.splits import BadSplit, split_patients
+
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class SliceFiles:
+    """Where finished files go and unfinished ones lie."""
+
+    data: Path
+    work: Path
+    config: PrepConfig
+
+
+def finish(
+    records: Sequence[CaseRecord],
+    *,
+    patient_of: Mapping[str, str],
+    known: Mapping[str, Split],
+    files: SliceFiles,
+    settings: Mapping[str, Any],
+) -> Manifest:
+    """Split the usable cases, put their shards in place, write the manifest last.
+
+    Training keeps a random pick of slices, validation all that qualify and the volumes, test the
+    volumes alone. Files of an earlier run that no longer belong are removed.
+    """
+    records = _without_twins(records, known)
+    usable = [record for record in records if record.status != "refused"]
+    if len(usable) < 3:
+        raise BadSplit(_too_few(records, len(usable)))
+    splits = split_patients({one.subject: patient_of[one.subject] for one in usable}, known)
+    split_sha = write_json(splits, files.data / "splits.json")
+    placed = [_place(record, splits[record.subject], files) for record in usable]
+    table = [*placed, *(record for record in records if record.status == "refused")]
+    listed = {name: sha for record in table for name, sha in record.files.items()}
+    listed["cases.parquet"] = _write_cases(table, splits, files.data / "cases.parquet")
+    listed["splits.json"] = split_sha
+    manifest = _manifest(placed, splits, listed, settings)
+    write_json(asdict(manifest), files.data / "manifest.json")
+    _remove_others(files.data, listed)
+    return manifest
+
+
+def read_splits(data: Path) -> dict[str, Split]:
+    """The stored splits; empty on the first run."""
+    path = data / "splits.json"
+    if not path.is_file():
+        return {}
+    splits: dict[str, Split] = read_json(path, remedy="Restore it: splits must not be drawn anew.")
+    return splits
+
+
+def _place(record: CaseRecord, split: Split, files: SliceFiles) -> CaseRecord:
+    """Put the shards that the split keeps into DATA, unless they are there."""
+    subject = record.subject
+    if any(not name.startswith("contact/") for name in record.files):
+        return record
+    listed, num_slices = dict(record.files), 0
+    if split != "test":
+        table = _for_split(read_table(slices_at(files.work, subject)), split, files.config)
+        name, num_slices = f"slices/{subject}.parquet", table.num_rows
+        listed[name] = write_table(table, files.data / name)
+    if split != "train":
+        name = f"volumes/{subject}.parquet"
+        listed[name] = write_table(read_table(volume_at(files.work, subject)), files.data / name)
+    record = replace(record, files=listed, num_slices=num_slices)
+    save_record(record, files.work)
+    slices_at(files.work, subject).unlink()
+    volume_at(files.work, subject).unlink()
+    return record
+
+
+def _for_split(table: pa.Table, split: Split, config: PrepConfig) -> pa.Table:
+    if split == "train":
+        subject = table["subject"][0].as_py()
+        found = table["z"].to_numpy()
+        kept = pick_slices(found, subject=subject, max_slices=config.max_slices, seed=config.seed)
+        table = table.filter(pa.array(np.isin(found, kept)))
+    column = table.schema.get_field_index("split")
+    named = pa.array([split] * table.num_rows, pa.string())
+    return table.set_column(column, "split", named).cast(slice_schema(config.size))
+
+
+def _without_twins(
+    records: Sequence[CaseRecord], known: Mapping[str, Split]
+) -> list[CaseRecord]:
+    """Refuse a case whose CT equals another's voxel for voxel: one patient under two ids."""
+    first: dict[str, str] = {}
+    kept = []
+    for record in sorted(records, key=lambda one: (one.subject not in known, one.subject)):
+        twin = record.subject
+        if record.status != "refused":
+            twin = first.setdefault(record.ct_sha, record.subject)
+        if twin != record.subject:
+            reason = f"its CT equals that of case {twin}: one patient under two ids; keep one"
+            record = replace(record, status="refused", reason=reason)
+        kept.append(record)
+    return kept
+
+
+def _too_few(records: Sequence[CaseRecord], num_usable: int) -> str:
+    refused = [record for record in records if record.status == "refused"]
+    reasons = "; ".join(f"{one.subject}: {one.reason}" for one in refused[:5])
+    more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+    return (
+        f"{num_usable} usable of {len(records)} cases, expected at least 3: one each to train, "
+        f"validate and test. Refused: {reasons or 'none'}{more}. Mend these or add patients."
+    )
+
+
+def _write_cases(records: Sequence[CaseRecord], splits: Mapping[str, Split], path: Path) -> str:
+    rows = []
+    for record in sorted(records, key=lambda one: one.subject):
+        refused = record.status == "refused"
+        row = {name: getattr(record, name, None) for name in CASE_SCHEMA.names}
+        row["split"] = None if refused else splits[record.subject]
+        row["num_slices"] = 0 if refused else record.num_slices
+        rows.append(row)
+    return write_table(pa.Table.from_pylist(rows, schema=CASE_SCHEMA), path)
+
+
+def _remove_others(data: Path, listed: Mapping[str, str]) -> None:
+    for pattern in ("slices/*.parquet", "volumes/*.parquet", "contact/*.png"):
+        for path in sorted(data.glob(pattern)):
+            if str(path.relative_to(data)) not in listed:
+                path.unlink()
+
+
+def _manifest(
+    placed: Sequence[CaseRecord],
+    splits: Mapping[str, Split],
+    listed: dict[str, str],
+    settings: Mapping[str, Any],
+) -> Manifest:
+    in_split = {name: [one for one in placed if splits[one.subject] == name] for name in _SPLITS}
+    spacings = [
+        spacing[2] for one in in_split["train"] if (spacing := one.ct_spacing_mm) is not None
+        for _ in range(one.num_slices)
+    ]
+    grid = SliceGrid(
+        arm=settings["arm"],
+        size=settings["size"],
+        pixel_mm=settings["pixel_mm"],
+        slice_mm=round(float(np.median(spacings)), 6),
+    )
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        prep=PREP,
+        grid=grid,
+        settings=dict(settings),
+        files=dict(sorted(listed.items())),
+        num_cases={name: len(ones) for name, ones in in_split.items()},
+        num_slices={name: sum(one.num_slices for one in ones) for name, ones in in_split.items()},
+        mask_backends=tuple(sorted({str(one.mask_backend) for one in placed})),
+        split_sha=listed["splits.json"],
+        digest=manifest_digest(grid, listed),
+    )

@@ -1,0 +1,221 @@
+"""One pair from its files to work files and a record: load, mask, judge, cut, draw."""
+
+import hashlib
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_prep.errors import PctError
+from data_prep.intensity import mr_window
+from data_prep.masks import Backend, Masks, head_and_skull, head_from_mr
+from data_prep.parquet import read_json, write_json, write_table
+from data_prep.picture import contact_sheet
+from data_prep.privacy import IdPolicy
+from data_prep.quality import Status, examine, verdict
+from data_prep.schema import Arm, CaseVolumes
+from data_prep.slices import SliceStack, build_slices, slice_table
+from data_prep.sources import Case, load_pair
+from data_prep.volume import Volume
+from data_prep.volume_shards import encode_volumes
+
+MIN_HEAD_KEPT = 0.98
+
+LOWEST_HU = -1024
+"""Scanners pad outside the scan circle with -2000 HU or less; clipping makes padding equal air."""
+
+
+class PrepConfig(BaseModel):
+    """Settings of one data folder; all of them are part of what makes a case's files stale."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arm: Arm = "resize"
+    size: int = Field(256, ge=32, le=1024)
+    pixel_mm: float | None = Field(None, gt=0.0)
+    """None: 256 mm across the slice, 1 mm at size 256."""
+    max_slices: int = Field(30, ge=1)
+    """Training slices a patient."""
+    allow_cut: bool = False
+    """Take cases of which the grid holds less than 98 % of the head."""
+    masks: Backend = "auto"
+    seed: int = 0
+    ids: IdPolicy = "hash"
+
+    @property
+    def pixel(self) -> float:
+        """Pixel size of the slices in mm."""
+        return self.pixel_mm or 256.0 / self.size
+
+
+@dataclass(frozen=True)
+class CaseRecord:
+    """What became of a case. `key` tells inputs and settings; another key makes it stale."""
+
+    subject: str
+    key: str
+    status: Status = "refused"
+    reason: str = ""
+    mask_backend: str | None = None
+    num_slices: int = 0
+    """Qualifying ones while at work, stored ones in the case table."""
+    ct_shape: list[int] | None = None
+    ct_spacing_mm: list[float] | None = None
+    mr_shape: list[int] | None = None
+    mr_spacing_mm: list[float] | None = None
+    mr_head_window: list[float] | None = None
+    head_in_mr: float | None = None
+    head_kept: float | None = None
+    flip_margin: float | None = None
+    ct_sha: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+    """Below DATA, path -> sha256: the contact sheet, then also what the case's split keeps."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that preparing one case needs, small enough to be sent to another process."""
+
+    case: Case
+    subject: str
+    key: str
+    data: Path
+    work: Path
+    config: PrepConfig
+
+
+def prepare_case(job: Job) -> CaseRecord:
+    """Leave ID.slices.parquet, ID.volume.parquet and ID.json in `work`, a contact sheet in DATA.
+
+    Both of the first hold what either split may need; a refused case leaves neither. What goes
+    wrong with the case's data comes back as a refused record, its reason without the patient's id.
+    """
+    try:
+        record = _prepare(job, CaseRecord(job.subject, job.key))
+    except PctError as error:
+        record = CaseRecord(job.subject, job.key, reason=_without_names(str(error), job.case))
+    save_record(record, job.work)
+    return record
+
+
+def save_record(record: CaseRecord, work: Path) -> None:
+    """Write WORK/ID.json."""
+    write_json(asdict(record), work / f"{record.subject}.json")
+
+
+def load_record(path: Path) -> CaseRecord | None:
+    """Read WORK/ID.json; None where it is absent or of another version."""
+    if not path.is_file():
+        return None
+    content = read_json(path, remedy="Remove this file and run `pct prep` again.")
+    if set(content) != {item.name for item in fields(CaseRecord)}:
+        return None
+    return CaseRecord(**content)
+
+
+def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
+    mr, ct = load_pair(job.case)
+    ct = ct.with_array(np.maximum(ct.array, LOWEST_HU).astype(np.int16))
+    masks = head_and_skull(ct, backend=job.config.masks)
+    found = examine(mr, ct, masks)
+    judged = verdict(found)
+    record = replace(
+        record,
+        status=judged.status,
+        reason=judged.reason,
+        mask_backend=masks.backend,
+        head_in_mr=_number(found.head_in_mr),
+        flip_margin=_number(found.flip_margin),
+        ct_sha=hashlib.sha256(np.ascontiguousarray(ct.array).tobytes()).hexdigest(),
+        **_geometry(mr, ct),
+    )
+    if found.flip_margin != found.flip_margin:  # NaN: too broken to measure or to draw
+        return record
+    volumes = _with_windows(job.subject, mr, ct, masks)
+    stack = build_slices(volumes, size=job.config.size, pixel_mm=job.config.pixel)
+    chosen = stack.qualifying()
+    record = replace(
+        _judge_cut(record, stack, allow_cut=job.config.allow_cut),
+        num_slices=len(chosen),
+        mr_head_window=list(volumes.mr_head_window),
+        files=_draw(job, stack, judged.status),
+    )
+    if record.status != "refused":
+        write_table(slice_table(volumes, stack, chosen), slices_at(job.work, job.subject))
+        write_table(encode_volumes(volumes), volume_at(job.work, job.subject))
+    return record
+
+
+def slices_at(work: Path, subject: str) -> Path:
+    """The work file with all qualifying slices."""
+    return work / f"{subject}.slices.parquet"
+
+
+def volume_at(work: Path, subject: str) -> Path:
+    """The work file with the whole volumes."""
+    return work / f"{subject}.volume.parquet"
+
+
+def _geometry(mr: Volume, ct: Volume) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for name, volume in (("ct", ct), ("mr", mr)):
+        facts[f"{name}_shape"] = list(volume.array.shape)
+        facts[f"{name}_spacing_mm"] = [round(one, 6) for one in volume.spacing_mm]
+    return facts
+
+
+def _with_windows(subject: str, mr: Volume, ct: Volume, masks: Masks) -> CaseVolumes:
+    return CaseVolumes(
+        subject=subject,
+        split="train",  # provisional: the split is known once all cases are
+        mr=mr,
+        mr_head_window=mr_window(mr.array, head_from_mr(mr).array),
+        mr_volume_window=mr_window(mr.array),
+        ct=ct,
+        head=masks.head,
+        skull=masks.skull,
+        mask_backend=masks.backend,
+    )
+
+
+def _judge_cut(record: CaseRecord, stack: SliceStack, *, allow_cut: bool) -> CaseRecord:
+    record = replace(record, head_kept=stack.head_kept)
+    reasons = [record.reason] if record.reason else []
+    refused = record.status == "refused"
+    if stack.head_kept < MIN_HEAD_KEPT and not allow_cut:
+        refused = True
+        reasons.append(
+            f"the slice grid holds {stack.head_kept:.1%} of the head, expected {MIN_HEAD_KEPT:.0%}:"
+            " take a larger --size or --pixel-mm, or --allow-cut"
+        )
+    if len(stack.qualifying()) == 0:
+        refused = True
+        reasons.append("no slice holds head with MR on 5 % of its pixels")
+    status: Status = "refused" if refused else record.status
+    return replace(record, status=status, reason="; ".join(reasons))
+
+
+def _draw(job: Job, stack: SliceStack, status: Status) -> dict[str, str]:
+    if not stack.head.any():
+        return {}
+    name = f"contact/{job.subject}.png"
+    path = job.data / name
+    title = f"{job.subject}: {status}"
+    contact_sheet(
+        stack.mr.raw(), stack.ct_hu, stack.head, stack.skull, title=title, path=path
+    )
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def _without_names(reason: str, case: Case) -> str:
+    """Paths and ids of patients stay out of tables that may be passed on."""
+    for path, word in ((case.mr, "MR"), (case.ct, "CT")):
+        reason = reason.replace(str(path), word)
+    return reason.replace(case.subject, "this patient")
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,188 @@
+"""The one function that turns a collection into a data folder, resumable case by case."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from data_prep.errors import PctError
+from data_prep.finish import SliceFiles, finish, read_splits
+from data_prep.one_case import (
+    CaseRecord,
+    Job,
+    PrepConfig,
+    load_record,
+    prepare_case,
+    slices_at,
+    volume_at,
+)
+from data_prep.pairing import Case
+from data_prep.parquet import sha256_of
+from data_prep.privacy import open_pseudonyms, private_folder, write_table
+from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
+
+__all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
+
+OnCase = Callable[[CaseRecord], None]
+
+
+class BadPrep(PctError):
+    """Settings or a state of the folder with which preparation cannot start."""
+
+
+class RefusedCase(PctError):
+    """With `strict`: a case that was refused."""
+
+
+def prepare(
+    cases: Sequence[Case],
+    to: Path,
+    config: PrepConfig,
+    *,
+    on_case: OnCase | None = None,
+    num_workers: int = 0,
+    strict: bool = False,
+) -> Manifest:
+    """Prepare `cases` into the data folder `to` and return its manifest.
+
+    A case that cannot be used becomes a refused row of cases.parquet and the rest go on; with
+    `strict` it raises `RefusedCase`. Cases whose files and settings are unchanged and whose
+    results are intact are not done again; a run with nothing to do leaves every byte in place.
+    `num_workers` from 2 on gives each case to a Ray task; below, all run in this process.
+    `on_case` hears each record in turn, in no fixed order. Raises `BadPrep` for an unknown arm, a
+    folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients.
+    """
+    if config.arm != "resize":
+        raise BadPrep(f"arm {config.arm!r} is not available yet: use --arm resize.")
+    to = to.absolute()
+    _refuse_foreign(to)
+    private = private_folder(to)
+    try:
+        with FileLock(private / "lock", timeout=0):
+            return _prepare(cases, to, config, on_case, num_workers, strict)
+    except Timeout as error:
+        raise BadPrep(
+            f"{to}: another `pct prep` is writing there. Wait for it, or choose another folder."
+        ) from error
+
+
+def _prepare(
+    cases: Sequence[Case],
+    to: Path,
+    config: PrepConfig,
+    on_case: OnCase | None,
+    num_workers: int,
+    strict: bool,
+) -> Manifest:
+    work = private_folder(to) / "work"
+    work.mkdir(exist_ok=True)
+    jobs = _jobs(cases, to, work, config)
+    known = read_splits(to)
+    records = {job.subject: record for job in jobs if (record := _done_before(job, known))}
+    to_do = [job for job in jobs if job.subject not in records]
+    if to_do:
+        (to / "manifest.json").unlink(missing_ok=True)
+    for record in records.values():
+        _tell(record, on_case, strict=strict)
+    for record in _each(to_do, num_workers):
+        records[record.subject] = record
+        _tell(record, on_case, strict=strict)
+    patient_of = {job.subject: job.case.subject for job in jobs}
+    key = open_pseudonyms(to, config.ids).fingerprint
+    settings = {**config.model_dump(), "pixel_mm": config.pixel, "id_key": key}
+    return finish(
+        [records[subject] for subject in sorted(records)],
+        patient_of=patient_of,
+        known=known,
+        files=SliceFiles(to, work, config),
+        settings=settings,
+    )
+
+
+def _refuse_foreign(to: Path) -> None:
+    ours = (to / "manifest.json").is_file() or to.with_name(to.name + ".private").is_dir()
+    if to.exists() and not ours and (not to.is_dir() or any(to.iterdir())):
+        raise BadPrep(
+            f"{to}: holds something, but no data folder. Name a new folder, or an empty one."
+        )
+
+
+def _jobs(cases: Sequence[Case], to: Path, work: Path, config: PrepConfig) -> list[Job]:
+    names = open_pseudonyms(to, config.ids)
+    subjects = {case.subject: names.of(case.subject) for case in cases}
+    if len(set(subjects.values())) != len(cases):
+        raise BadPrep(
+            f"{len(cases)} cases but {len(set(subjects.values()))} patients: one pair a patient is "
+            "expected. Leave the others out."
+        )
+    if config.ids == "hash":
+        rows = sorted((pseudonym, patient) for patient, pseudonym in subjects.items())
+        write_table(private_folder(to) / "ids.csv", ("subject", "patient"), rows)
+    return [
+        Job(case, subjects[case.subject], _key(case, config), to, work, config) for case in cases
+    ]
+
+
+def _key(case: Case, config: PrepConfig) -> str:
+    """Identity of a case's inputs and settings: names, sizes and times of its files."""
+    stamps = []
+    for root in (case.mr, case.ct):
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            stat = path.stat() if path.exists() else None
+            stamps.append((path.name, stat and stat.st_size, stat and stat.st_mtime_ns))
+    facts = [PREP, SCHEMA_VERSION, config.model_dump(), case.subject, stamps]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _done_before(job: Job, known: Mapping[str, Split]) -> CaseRecord | None:
+    """The stored record, if its inputs are the same and what it promises is there and intact."""
+    record = load_record(job.work / f"{job.subject}.json")
+    if record is None or record.key != job.key:
+        return None
+    if any(not _is_intact(job.data / name, sha) for name, sha in record.files.items()):
+        return None
+    at_work = all(at(job.work, job.subject).is_file() for at in (slices_at, volume_at))
+    placed = any(not name.startswith("contact/") for name in record.files)
+    if record.status == "refused" or at_work or (placed and job.subject in known):
+        return record
+    return None
+
+
+def _is_intact(path: Path, sha256: str) -> bool:
+    return path.is_file() and sha256_of(path) == sha256
+
+
+def _tell(record: CaseRecord, on_case: OnCase | None, *, strict: bool) -> None:
+    if on_case is not None:
+        on_case(record)
+    if strict and record.status == "refused":
+        raise RefusedCase(
+            f"case {record.subject}: {record.reason}. Mend it, or leave out --strict to go on "
+            "without it."
+        )
+
+
+def _each(jobs: Sequence[Job], num_workers: int) -> Iterator[CaseRecord]:
+    if num_workers < 2 or len(jobs) < 2:
+        yield from map(prepare_case, jobs)
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(
+            address="local", num_cpus=num_workers, include_dashboard=False, logging_level="warning"
+        )
+    try:
+        task = ray.remote(num_cpus=1)(prepare_case)
+        pending = [task.remote(job) for job in jobs]
+        while pending:
+            ready, pending = ray.wait(pending)
+            yield from ray.get(ready)
+    finally:
+        if ours:
+            ray.shutdown()
