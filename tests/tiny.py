@@ -1,8 +1,19 @@
 """Pairs small enough for a test: discs with a bone rim, bright inside in MR and dark at the rim."""
 
+from typing import Any
+
 import numpy as np
 
 from data_prep.schema import Slices
+from pct.config import Run, build_run, load_preset, merge
+
+
+def tiny_run(**settings: Any) -> Run:
+    """The `smoke` preset on 32-pixel slices, 6 epochs."""
+    return build_run(merge(merge(load_preset("smoke"), TINY), settings))
+
+
+TINY = {"epochs": 6, "data": {"size": 32}}
 
 
 def disc_slices(*, cases: int, per_case: int, size: int = 32, seed: int = 0) -> Slices:
