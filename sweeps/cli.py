@@ -9,7 +9,6 @@ import typer
 
 from sweeps.plan import as_json, draw, headline, make_plan
 from sweeps.recipe import load_recipe
-from sweeps.tree import unique_epochs
 
 PARTLY_DONE = 3
 """Exit code of a sweep some of whose trials failed."""
@@ -59,11 +58,13 @@ def sweep(
     from sweeps.sweep import done_epochs, prepare_sweep, run_sweep
 
     set_environment()
-    asked = prepare_sweep(load_recipe(recipe, overrides or ()), data=data, folder=to, store=store)
+    wanted = load_recipe(recipe, overrides or ())
+    total = make_plan(wanted).epochs_to_train[1]
+    asked = prepare_sweep(wanted, data=data, folder=to, store=store)
     place = tracking_place(to, tracking)
-    with bar("sweep", total=unique_epochs(asked.stages), unit="epochs") as show_bar:
+    with bar("sweep", total=total, unit="epochs") as show_bar:
         result = run_sweep(asked, place, here=here, address=address, max_concurrent=max_concurrent,
-                           on_tick=lambda: show_bar(done_epochs(asked), ""))
+                           on_tick=lambda: show_bar(done_epochs(to), ""))
     print(f"{len(result.outcomes)} trials: {result.trained_epochs} epochs trained of "
           f"{result.unique_epochs} unique stage-epochs, {result.written_epochs} written -> {to}")
     _print_scores(to)

@@ -163,6 +163,9 @@ def _lay(override: str, content: dict[str, Any], common: dict[str, Any],
         content[key] = value
         return
     trial, _, rest = key.partition(".")
+    if trial in ("search", "space") and rest:
+        content[trial] = _set_inside(content.get(trial) or {}, rest, value)
+        return
     if trial in trials and rest:
         trials[trial] = merge(trials[trial], place(rest, value))
         return
@@ -172,6 +175,14 @@ def _lay(override: str, content: dict[str, Any], common: dict[str, Any],
             problems.append(f"{override} contradicts trial {name}, which sets its own {key}; "
                             f"name the trials meant, as in {others}.{key}={value}.")
     common.update(merge(common, place(key, value)))
+
+
+def _set_inside(section: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """`section` with the dotted `key` set to `value`."""
+    first, _, rest = key.partition(".")
+    inner = section.get(first)
+    below = inner if isinstance(inner, Mapping) else {}
+    return {**section, first: _set_inside(below, rest, value) if rest else value}
 
 
 def _sets(settings: Mapping[str, Any], key: str) -> bool:

@@ -41,3 +41,8 @@ class Listed:
     def exhausted(self) -> bool:
         """After the first call of `more`."""
         return not self._jobs
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is a leaf to train."""
+        return bool(self._jobs)

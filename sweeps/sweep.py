@@ -2,8 +2,9 @@
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from data_prep.shards import read_manifest
 from pct.config import NUMERICS, Run
 from sweeps import records, spool
 from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_outcome
+from sweeps.points import Points
 from sweeps.recipe import Leaf, Recipe, leaves_at
 from sweeps.replay import copy_twin, forget
 from sweeps.runner import run_here, run_on_ray
@@ -28,17 +30,47 @@ class WrongData(PctError):
 
 @dataclass(frozen=True)
 class Sweep:
-    """Everything about one sweep that is known before it runs."""
+    """A recipe, the data it runs on, and the leaves known so far (a search adds more)."""
 
     recipe: Recipe
     folder: Path
     data: Path
     manifest: Manifest
     store: Store
-    jobs: tuple[Job, ...]
-    stages: tuple[Stage, ...]
-    same: dict[str, str]
-    """Leaf -> the leaf that trains for it (itself, for most)."""
+    leaves: tuple[Leaf, ...]
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What, beside the run itself, decides its numbers."""
+        return {"data": self.manifest.digest, "numerics": NUMERICS, "torch": version("torch")}
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The roots of the stage tree."""
+        return build_tree(self.leaves, self.environment)
+
+    @cached_property
+    def same(self) -> dict[str, str]:
+        """Leaf -> the leaf that trains for it (itself, for most)."""
+        return twins(self.leaves, self.environment)
+
+    @cached_property
+    def jobs(self) -> tuple[Job, ...]:
+        """The leaves as workers receive them."""
+        return tuple(self._job(leaf) for leaf in self.leaves)
+
+    def _job(self, leaf: Leaf) -> Job:
+        cuts = tuple(stage.last for stage in path_of(leaf.name, self.stages))
+        return Job(leaf=leaf.name, run=leaf.run, base=identity(leaf.run, self.environment),
+                   data=str(self.data.resolve()), store=self.store.root,
+                   folder=str(self.folder.resolve()), snapshots=snapshots(leaf.run, cuts))
+
+    def of(self, leaves: Sequence[Leaf]) -> "Sweep":
+        """The same sweep with these leaves, checked against the data."""
+        resolved = tuple(_resolved(leaf) for leaf in leaves)
+        for leaf in resolved:
+            check_fit(leaf, self.manifest, self.data)
+        return replace(self, leaves=resolved)
 
 
 @dataclass(frozen=True)
@@ -54,18 +86,12 @@ class Result:
 
 
 def prepare_sweep(recipe: Recipe, *, data: Path, folder: Path, store: str | None = None) -> Sweep:
-    """Check the recipe against the data and lay out its jobs."""
-    manifest = read_manifest(data)
-    leaves = [_resolved(leaf) for leaf in leaves_at(recipe, {})]
-    for leaf in leaves:
-        check_fit(leaf, manifest, data)
-    environment = {"data": manifest.digest, "numerics": NUMERICS, "torch": version("torch")}
-    stages = build_tree(leaves, environment)
+    """Check the recipe against the data and lay out its leaves; those of a search come later."""
     place = Store(store or str((folder / ".." / "stages").resolve()))
-    jobs = tuple(_job(leaf, stages, environment, data=data, folder=folder, store=place)
-                 for leaf in leaves)
-    same = twins(leaves, environment)
-    return Sweep(recipe, folder, data, manifest, place, jobs, stages, same)
+    sweep = Sweep(recipe, folder, data, read_manifest(data), place, ())
+    corner = {name: dimension.low for name, dimension in recipe.space.items()}
+    checked = sweep.of(leaves_at(recipe, corner))
+    return sweep if recipe.space else checked
 
 
 def run_sweep(sweep: Sweep, place: Place, *, here: bool = False, address: str = "local",
@@ -73,35 +99,51 @@ def run_sweep(sweep: Sweep, place: Place, *, here: bool = False, address: str = 
               on_tick: Callable[[], None] = lambda: None) -> Result:
     """Train what is missing, track it, and write the sweep's tables. Again = go on from there."""
     sweep.folder.mkdir(parents=True, exist_ok=True)
+    tracker = Tracker(place, experiment=f"pct/{sweep.data.name}-{sweep.recipe.name}",
+                      sweep=_sweep_name(sweep), tags=_tags(sweep))
+    source: Listed | Points
+    if sweep.recipe.space:
+        source = Points(sweep, begin=lambda part: begin(part, tracker))
+    else:
+        source = Listed(begin(sweep, tracker))
+    with Draining(tracker, also=on_tick):
+        if source.anything and here:
+            run_here(source)
+        elif source.anything:
+            run_on_ray(source, sweep.store, sweep.folder, address=address,
+                       need=_neediest(sweep), max_concurrent=max_concurrent)
+        whole = sweep.of(source.leaves) if isinstance(source, Points) else sweep
+        outcomes = _settle(whole)
+    for job in whole.jobs:
+        tracker.close(job, outcomes[job.leaf])
+    tracker.close_sweep(failed=any(o.status == "FAILED" for o in outcomes.values()))
+    return _write_tables(whole, outcomes, tracker)
+
+
+def begin(sweep: Sweep, tracker: Tracker) -> list[Job]:
+    """Register the leaves' runs; those that have to be trained, a twin's only once."""
     todo = [job for job in sweep.jobs if not _finished(job)]
     for job in todo:
         _clear(job)
-    records.write_recipe(sweep.folder, sweep.recipe, sweep.jobs)
-    tracker = Tracker(place, experiment=f"pct/{sweep.data.name}-{sweep.recipe.name}",
-                      sweep=_sweep_name(sweep), tags=_tags(sweep))
-    run_ids = {job.leaf: tracker.register(job, params=_params(job), tags=_trial_tags(job, sweep))
-               for job in sweep.jobs}
-    primaries = [job for job in todo if sweep.same[job.leaf] == job.leaf]
-    with Draining(tracker, also=on_tick):
-        if primaries and here:
-            run_here(Listed(primaries))
-        elif primaries:
-            need = max((job.run for job in primaries), key=lambda run: run.workers * run.threads)
-            run_on_ray(Listed(primaries), sweep.store, sweep.folder, need=need, address=address,
-                       max_concurrent=max_concurrent)
-        outcomes = _settle(sweep, todo)
     for job in sweep.jobs:
-        tracker.close(job, outcomes[job.leaf])
-    tracker.close_sweep(failed=any(o.status == "FAILED" for o in outcomes.values()))
-    return _write_tables(sweep, outcomes, run_ids, tracker)
+        tracker.register(job, params=_params(job), tags=_trial_tags(job, sweep))
+    return [job for job in todo if sweep.same[job.leaf] == job.leaf]
 
 
-def _write_tables(sweep: Sweep, outcomes: dict[str, Outcome], run_ids: dict[str, str],
-                  tracker: Tracker) -> Result:
+def _neediest(sweep: Sweep) -> Run:
+    """The run that asks for most CPUs."""
+    corner = {name: dimension.low for name, dimension in sweep.recipe.space.items()}
+    leaves = sweep.leaves or leaves_at(sweep.recipe, corner)
+    return max((leaf.run for leaf in leaves), key=lambda run: run.workers * run.threads)
+
+
+def _write_tables(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) -> Result:
+    records.write_recipe(sweep.folder, sweep.recipe, sweep.jobs)
     history = records.write_history(sweep.folder, sweep.jobs)
     records.write_scores(sweep.folder, sweep.jobs)
     paths = {job.leaf: path_of(job.leaf, sweep.stages) for job in sweep.jobs}
-    records.write_trials(sweep.folder, sweep.jobs, outcomes, paths, sweep.same, run_ids)
+    records.write_trials(sweep.folder, sweep.jobs, outcomes, paths, sweep.same,
+                         tracker.run_ids)
     own = history[~history["carried"]].drop_duplicates(["trial", "epoch"])
     result = Result(
         outcomes=outcomes, trained_epochs=len(own), unique_epochs=unique_epochs(sweep.stages),
@@ -130,10 +172,10 @@ def _summary(sweep: Sweep, result: Result) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def done_epochs(sweep: Sweep) -> int:
-    """Epochs trained so far, each stage-epoch counted once."""
-    keys = {job.key(line["epoch"]) for job in sweep.jobs for line in spool.epochs(job.spool)}
-    return len(keys)
+def done_epochs(folder: Path) -> int:
+    """Epochs that the sweep's trials have trained themselves so far."""
+    return sum(not line["carried"] for path in (folder / "spool").glob("*.jsonl")
+               for line in spool.epochs(path))
 
 
 def check_fit(leaf: Leaf, manifest: Manifest, data: Path) -> None:
@@ -158,14 +200,6 @@ def _resolved(leaf: Leaf) -> Leaf:
     return Leaf(leaf.name, leaf.run.model_copy(update={"precision": precision}), leaf.point)
 
 
-def _job(leaf: Leaf, stages: Sequence[Stage], environment: dict[str, Any], *, data: Path,
-         folder: Path, store: Store) -> Job:
-    cuts = tuple(stage.last for stage in path_of(leaf.name, stages))
-    return Job(leaf=leaf.name, run=leaf.run, base=identity(leaf.run, environment),
-               data=str(data.resolve()), store=store.root, folder=str(folder.resolve()),
-               snapshots=snapshots(leaf.run, cuts))
-
-
 def _finished(job: Job) -> bool:
     outcome = read_outcome(job)
     return outcome is not None and outcome.status == "FINISHED"
@@ -178,13 +212,13 @@ def _clear(job: Job) -> None:
     job.outcome.unlink(missing_ok=True)
 
 
-def _settle(sweep: Sweep, todo: Sequence[Job]) -> dict[str, Outcome]:
+def _settle(sweep: Sweep) -> dict[str, Outcome]:
     """Every leaf's outcome; twins get theirs from the leaf that trained for them."""
     by_name = {job.leaf: job for job in sweep.jobs}
-    outcomes = {}
+    outcomes: dict[str, Outcome] = {}
     for job in sorted(sweep.jobs, key=lambda job: sweep.same[job.leaf] != job.leaf):
         twin = by_name[sweep.same[job.leaf]]
-        if job in todo and twin is not job:
+        if twin is not job and read_outcome(job) is None:
             copy_twin(job, twin, outcomes[twin.leaf], sweep.store)
         outcome = read_outcome(job)
         if outcome is None:

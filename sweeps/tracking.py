@@ -75,6 +75,11 @@ class Tracker:
             self._runs[job.leaf], self._jobs[job.leaf] = run_id, job
         return run_id
 
+    @property
+    def run_ids(self) -> dict[str, str]:
+        """Run of each registered leaf."""
+        return dict(self._runs)
+
     def drain(self) -> None:
         """Send what the spools have gained. On failure the rest waits for the next call."""
         with self._lock:
