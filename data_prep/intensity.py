@@ -28,18 +28,21 @@ def hu_to_unit(ct_hu: Image, *, ct_range_hu: tuple[float, float] = CT_RANGE_HU) 
     0.0
     """
     low, high = ct_range_hu
-    return ((ct_hu - low) * (2.0 / (high - low)) - 1.0).clip(-1.0, 1.0)
+    unit: Image = ((ct_hu - low) * (2.0 / (high - low)) - 1.0).clip(-1.0, 1.0)
+    return unit
 
 
 def unit_to_hu(ct_unit: Image, *, ct_range_hu: tuple[float, float] = CT_RANGE_HU) -> Image:
     """[-1, 1] to HU; the inverse of `hu_to_unit` inside the range."""
     low, high = ct_range_hu
-    return (ct_unit + 1.0) * ((high - low) / 2.0) + low
+    hu: Image = (ct_unit + 1.0) * ((high - low) / 2.0) + low
+    return hu
 
 
 def mr_to_unit(mr_raw: Image, low: Any, high: Any) -> Image:
     """Raw MR to [-1, 1], clipped; `low` and `high` are the raw values that become -1 and 1."""
-    return ((mr_raw - low) * (2.0 / (high - low)) - 1.0).clip(-1.0, 1.0)
+    unit: Image = ((mr_raw - low) * (2.0 / (high - low)) - 1.0).clip(-1.0, 1.0)
+    return unit
 
 
 def mr_window(mr_raw: NDArray[Any], where: NDArray[np.bool_] | None = None) -> tuple[float, float]:

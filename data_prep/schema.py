@@ -1,11 +1,11 @@
 """THE CONTRACT between data preparation and everything after it: files, columns, records.
 
-    DATA/manifest.json           versions, grid, settings, sha256 of every file; written last
-    DATA/cases.parquet           one row a case, taken or refused, with the reason
-    DATA/splits.json             case id -> train | val | test
-    DATA/slices/ID.parquet       2D slice pairs on the network's grid (train and val cases)
-    DATA/volumes/ID.parquet      whole volumes: MR and CT, each on its own grid (val and test cases)
-    DATA/contact/ID.png          a contact sheet a case
+DATA/manifest.json           versions, grid, settings, sha256 of every file; written last
+DATA/cases.parquet           one row a case, taken or refused, with the reason
+DATA/splits.json             case id -> train | val | test
+DATA/slices/ID.parquet       2D slice pairs on the network's grid (train and val cases)
+DATA/volumes/ID.parquet      whole volumes: MR and CT, each on its own grid (val and test cases)
+DATA/contact/ID.png          a contact sheet a case
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class SliceGrid:
 
 @dataclass(frozen=True)
 class Slices:
-    """Slice pairs of one split, n of them, indexed (n, y, x) in RAS order: y grows to anterior, x to the right.
+    """Slice pairs of one split, n of them, indexed (n, y, x): y to anterior, x to the right.
 
     `mr_codes` are uint16; raw MR = codes * slope + intercept, with one slope and intercept a
     volume, repeated for each of its slices. The windows are raw MR values that become -1 and 1:

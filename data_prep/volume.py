@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -61,7 +62,7 @@ def load_nifti(path: Path) -> Volume:
     try:
         image = nib.load(path)
         array = np.asanyarray(image.dataobj)
-    except (OSError, nib.filebasedimages.ImageFileError, EOFError, ValueError) as error:
+    except (OSError, ImageFileError, EOFError, ValueError) as error:
         raise BadVolume(f"{path}: cannot be read as NIfTI ({error}). Convert it anew.") from error
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
@@ -95,7 +96,12 @@ def to_ras(volume: Volume) -> Volume:
 
 
 def resample(
-    volume: Volume, grid: Grid, *, order: int = 1, fill: float = 0.0, antialias: bool = False
+    volume: Volume,
+    grid: Grid,
+    *,
+    order: Literal[0, 1] = 1,
+    fill: float = 0.0,
+    antialias: bool = False,
 ) -> Volume:
     """Sample `volume` at the voxel centres of `grid`; `fill` outside its field of view.
 
@@ -113,14 +119,20 @@ def resample(
     matrix, offset = mapping[:3, :3], mapping[:3, 3]
     if np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-7):
         matrix = np.diag(matrix)  # scipy's separable path, several times faster
-    out = ndimage.affine_transform(
-        array, matrix, offset, output_shape=grid.shape, order=order, mode="constant", cval=fill
+    out: NDArray[Any] = ndimage.affine_transform(
+        array, matrix, offset, grid.shape, order=order, mode="constant", cval=fill
     )
     return Volume(out.astype(bool) if volume.array.dtype == np.bool_ else out, grid.affine)
 
 
-def slice_grid(grid: Grid, centre_mm: NDArray[Any], *, pixel_mm: float, size: int,
-               slice_mm: float | None = None) -> Grid:
+def slice_grid(
+    grid: Grid,
+    centre_mm: NDArray[Any],
+    *,
+    pixel_mm: float,
+    size: int,
+    slice_mm: float | None = None,
+) -> Grid:
     """The network's grid: `size` x `size` pixels of `pixel_mm`, centred in-plane on `centre_mm`.
 
     `grid` is in RAS order; its axes' directions are kept. Slices stay where they are, or are laid
@@ -131,8 +143,13 @@ def slice_grid(grid: Grid, centre_mm: NDArray[Any], *, pixel_mm: float, size: in
     depth = (grid.shape[2] - 1) * grid.spacing_mm[2]
     num_slices = grid.shape[2] if slice_mm is None else int(np.ceil(depth / slice_mm - 1e-6)) + 1
     along = np.linalg.inv(axes) @ (np.asarray(centre_mm, np.float64) - grid.affine[:3, 3])
-    first = np.array([along[0] - pixel_mm * (size - 1) / 2, along[1] - pixel_mm * (size - 1) / 2,
-                      (depth - step[2] * (num_slices - 1)) / 2])
+    first = np.array(
+        [
+            along[0] - pixel_mm * (size - 1) / 2,
+            along[1] - pixel_mm * (size - 1) / 2,
+            (depth - step[2] * (num_slices - 1)) / 2,
+        ]
+    )
     affine = np.eye(4)
     affine[:3, :3] = axes * step
     affine[:3, 3] = grid.affine[:3, 3] + axes @ first

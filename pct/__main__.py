@@ -15,7 +15,7 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line. Exit codes: 0 done; 2 bad input; 3 done in part; 1 our bug; 130 stopped."""
+    """Run one command line. Exit codes: 0 done, 1 our bug, 2 bad input, 3 in part, 130 stopped."""
     for switch in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
         os.environ.setdefault(switch, "true")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

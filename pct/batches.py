@@ -33,6 +33,7 @@ class Batch:
 
 def make_batch(table: SliceTable, rows: NDArray[np.int64], run: Run, device: torch.device) -> Batch:
     """Decode rows of a slice table to [-1, 1] float32 on `device`."""
+
     def column(values: NDArray[np.float64]) -> NDArray[np.float32]:
         return values[rows].astype(np.float32).reshape(-1, 1, 1)
 
@@ -42,7 +43,9 @@ def make_batch(table: SliceTable, rows: NDArray[np.int64], run: Run, device: tor
     mr = mr_to_unit(raw, column(window[:, 0]), column(window[:, 1]))
     ct = hu_to_unit(table.ct_hu[rows].astype(np.float32))
     head = table.valid[rows].astype(np.float32)
-    tensors = (torch.from_numpy(np.ascontiguousarray(a))[:, None].to(device) for a in (mr, ct, head))
+    tensors = (
+        torch.from_numpy(np.ascontiguousarray(a))[:, None].to(device) for a in (mr, ct, head)
+    )
     return Batch(*tensors)
 
 
@@ -56,7 +59,9 @@ def num_steps(count: int, batch: int) -> int:
     return max(1, count // batch)
 
 
-def rank_rows(order: NDArray[np.int64], *, batch: int, rank: int, world: int) -> Iterator[NDArray[np.int64]]:
+def rank_rows(
+    order: NDArray[np.int64], *, batch: int, rank: int, world: int
+) -> Iterator[NDArray[np.int64]]:
     """This worker's share of each global batch.
 
     >>> [list(rows) for rows in rank_rows(np.arange(5), batch=4, rank=1, world=2)]

@@ -3,16 +3,17 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
-from pct.config import BadConfig, build_run, load_preset, merge, parse_override, place
+from pct.config import build_run, load_preset, merge, parse_override, place
 
 Tracking = Annotated[
     Optional[str],  # noqa: UP045  typer reads this form in every version
     typer.Option(help="MLflow URI for models:/; else MLFLOW_TRACKING_URI, else ./mlflow.db"),
 ]
+Split = Literal["val", "test"]
 ModelAddress = Annotated[str, typer.Argument(help="a model folder, or models:/pct@champion")]
 
 
@@ -32,8 +33,10 @@ def show(
     from pct.networks import Discriminator, Generator, count_parameters
 
     with torch.device("meta"):
-        sizes = {"generator_parameters": count_parameters(Generator(run.generator)),
-                 "discriminator_parameters": count_parameters(Discriminator(run.discriminator))}
+        sizes = {
+            "generator_parameters": count_parameters(Generator(run.generator)),
+            "discriminator_parameters": count_parameters(Discriminator(run.discriminator)),
+        }
     content = {**run.model_dump(mode="json"), **sizes}
     if as_program:
         print(json.dumps(content))
@@ -54,7 +57,9 @@ def predict(
     from pct.predict import predict_volume
 
     if mr.is_dir():
-        raise BadVolume(f"{mr}: is a folder. Convert its series first: pct inspect {mr} --to mr.nii.gz")
+        raise BadVolume(
+            f"{mr}: is a folder. Convert its series first: pct inspect {mr} --to mr.nii.gz"
+        )
     if not mr.exists():
         raise BadVolume(f"{mr}: no such file.")
     if not to.name.endswith((".nii", ".nii.gz")):
@@ -62,17 +67,21 @@ def predict(
     loaded = load_model(find_model(model, tracking=tracking))
     pct = predict_volume(loaded, load_nifti(mr))
     save_nifti(pct, to)
-    print(f"{loaded.name}: pseudo-CT {'x'.join(map(str, pct.array.shape))}, "
-          f"{pct.array.min()} to {pct.array.max()} HU -> {to}")
+    print(
+        f"{loaded.name}: pseudo-CT {'x'.join(map(str, pct.array.shape))}, "
+        f"{pct.array.min()} to {pct.array.max()} HU -> {to}"
+    )
 
 
 def score(
     model: ModelAddress,
     data: Annotated[Path, typer.Option(help="folder that pct prep wrote")],
-    split: Annotated[str, typer.Option(help="val, or test (recorded in test_ledger.parquet)")] = "val",
+    split: Annotated[Split, typer.Option(help="test is recorded in test_ledger.parquet")] = "val",
     to: Annotated[Path, typer.Option(help="table to add the rows to")] = Path("scores.parquet"),
     tracking: Tracking = None,
-    again: Annotated[bool, typer.Option(help="score on the test set though this model was before")] = False,
+    again: Annotated[
+        bool, typer.Option(help="score on the test set though this model was before")
+    ] = False,
     as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Score a model in 3D, a row a case, and print n, mean and SD."""
@@ -84,12 +93,12 @@ def score(
     from pct.cohort import cohort, terminal_table
     from pct.model import find_model, load_model
 
-    if split not in ("val", "test"):
-        raise BadConfig(f"--split {split}: expected val or test.")
     loaded = load_model(find_model(model, tracking=tracking))
     opened = scoring.opened_for(data, loaded) if split == "test" else None
     if opened and not again:
-        print(f"{loaded.name}: scored on the test set on {opened} already; --again opens it once more")
+        print(
+            f"{loaded.name}: scored on the test set on {opened} already; --again opens it once more"
+        )
         return
     total = len(list_cases(data, split))
     with bar("score", total=total, unit=f"{split} cases") as show_bar:

@@ -26,8 +26,10 @@ def cohort(scores: pd.DataFrame) -> pd.DataFrame:
     for column in ONE_OF:
         found = sorted(scores[column].astype(str).unique())
         if len(found) > 1:
-            raise MixedScores(f"scores mix {column}: {', '.join(found)}. Score the models anew "
-                              "on one data folder with one version.")
+            raise MixedScores(
+                f"scores mix {column}: {', '.join(found)}. Score the models anew "
+                "on one data folder with one version."
+            )
     groups = scores.groupby(["trial", "split", "metric", "unit"], sort=False)["value"]
     return groups.agg(n="count", mean="mean", sd="std").reset_index()
 
@@ -48,7 +50,7 @@ def terminal_table(table: pd.DataFrame) -> Table:
     for name in metrics:
         shown.add_column(name if units[name] == "1" else f"{name}, {units[name]}", no_wrap=True)
     for (trial, split), rows in table.groupby(["trial", "split"], sort=False):
-        own = rows.set_index("metric")
-        cells = [spell(own.loc[name, "mean"], own.loc[name, "sd"], units[name]) for name in metrics]
+        means, sds = (dict(zip(rows["metric"], rows[kind], strict=True)) for kind in ("mean", "sd"))
+        cells = [spell(means[name], sds[name], units[name]) for name in metrics]
         shown.add_row(str(trial), str(split), str(int(rows["n"].max())), *cells)
     return shown

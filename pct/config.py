@@ -65,7 +65,7 @@ class LossConfig(Frozen):
     ngf_form: Literal["half", "full"] = "half"
     """`half`: 1 - mean(c^2)/2 (thesis eq. 2.2); `full`: mean(1 - c^2) (thesis 1.4)."""
     mask_fill: Literal["none", "air", "zero"] = "none"
-    """Outside the head: kept; air for the discriminator and left out of L1 and NGF; or 0 (Exp 4)."""
+    """Outside the head: as is; air for D and left out of L1 and NGF; or 0 everywhere (Exp 4)."""
     mask_reduction: Literal["mask_mean", "image_mean"] = "mask_mean"
     warmup_gan: Literal["on", "off"] = "off"
 
@@ -136,13 +136,16 @@ class Run(Frozen):
         if self.batch % self.workers:
             problems.append(f"batch {self.batch} does not divide by workers {self.workers}")
         if self.warmup_epochs >= self.epochs:
-            problems.append(f"warmup_epochs {self.warmup_epochs} leaves none of {self.epochs} epochs")
+            problems.append(
+                f"warmup_epochs {self.warmup_epochs} leaves none of {self.epochs} epochs"
+            )
         if self.stop and self.stop.after >= self.epochs:
             problems.append(f"stop.after {self.stop.after} is not before epochs {self.epochs}")
         for name, steps in self.schedule:
             if steps[-1][0] >= self.epochs:
                 problems.append(
-                    f"schedule.{name} changes after {steps[-1][0]} epochs, the run ends at {self.epochs}"
+                    f"schedule.{name} changes after {steps[-1][0]} epochs, "
+                    f"the run ends at {self.epochs}"
                 )
         if problems:
             raise ValueError("; ".join(problems))
@@ -150,7 +153,7 @@ class Run(Frozen):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML 1.2 mapping; a duplicate key or a list at the top is a `BadConfig` naming the place."""
+    """A YAML 1.2 mapping; a duplicate key or a list at the top is a `BadConfig`."""
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
@@ -241,7 +244,8 @@ def _explain(path: list[str], kind: str, message: str, found: Any) -> str:
 SECTIONS = {
     name: field.annotation
     for name, field in Run.model_fields.items()
-    if name == "stop" or (isinstance(field.annotation, type) and issubclass(field.annotation, Frozen))
+    if name == "stop"
+    or (isinstance(field.annotation, type) and issubclass(field.annotation, Frozen))
 }
 
 
@@ -250,7 +254,9 @@ def fields_at(path: list[str]) -> list[str]:
     if not path:
         return [*Run.model_fields, *Schedules.model_fields]
     annotation = SECTIONS.get(path[0])
-    model = next((t for t in (annotation, *get_args(annotation)) if hasattr(t, "model_fields")), None)
+    model = next(
+        (t for t in (annotation, *get_args(annotation)) if hasattr(t, "model_fields")), None
+    )
     return list(cast(type[Frozen], model).model_fields) if model else []
 
 

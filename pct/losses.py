@@ -43,8 +43,14 @@ def background(pct: Slices, outside: Mask, *, over: Over) -> Scalar:
     return masked_mean(distance, outside) if over == "outside" else (distance * outside).mean()
 
 
-def ngf(pct: Slices, mr: Slices, *, alpha: float, form: Literal["half", "full"] = "half",
-        mask: Mask | None = None) -> Scalar:
+def ngf(
+    pct: Slices,
+    mr: Slices,
+    *,
+    alpha: float,
+    form: Literal["half", "full"] = "half",
+    mask: Mask | None = None,
+) -> Scalar:
     """Disagreement of edge directions, from 0.5 (`full`: 0) for all parallel to 1 for none.
 
     `alpha`, in intensity per pixel, sets how flat is flat; flat pixels count as disagreement.
@@ -62,7 +68,8 @@ def ngf(pct: Slices, mr: Slices, *, alpha: float, form: Literal["half", "full"] 
 
 def _gradient(image: Slices) -> Float[Tensor, "batch 1 2 height width"]:
     """Sobel derivative along x and y, in intensity per pixel."""
-    return spatial_gradient(image, mode="sobel", order=1, normalized=True)
+    gradient: Tensor = spatial_gradient(image, mode="sobel", order=1, normalized=True)
+    return gradient
 
 
 def erode(mask: Mask) -> Mask:
@@ -76,6 +83,8 @@ def adversarial(logits: list[Tensor], *, real: bool, kind: Literal["lsgan", "bce
     Source: Isola et al., CVPR 2017 (`bce`); Mao et al., ICCV 2017 (`lsgan`).
     """
     loss = F.mse_loss if kind == "lsgan" else F.binary_cross_entropy_with_logits
-    terms = [loss(scale.float(), torch.full_like(scale, float(real), dtype=torch.float32))
-             for scale in logits]
+    terms = [
+        loss(scale.float(), torch.full_like(scale, float(real), dtype=torch.float32))
+        for scale in logits
+    ]
     return torch.stack(terms).mean()

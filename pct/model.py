@@ -40,15 +40,22 @@ class Model:
         return f"{self.card['trial']}@{self.card['epoch']}"
 
 
-def save_model(folder: Path, weights: dict[str, Tensor], *, run: Run, grid: SliceGrid,
-               card: dict[str, Any]) -> None:
+def save_model(
+    folder: Path, weights: dict[str, Tensor], *, run: Run, grid: SliceGrid, card: dict[str, Any]
+) -> None:
     """Write `generator.safetensors` and `model.json` under a temporary name, then rename."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file({k: v.contiguous().cpu() for k, v in weights.items()},
-              temporary / "generator.safetensors")
-    content = {"format": FORMAT, "run": run.model_dump(mode="json"), "grid": asdict(grid), "card": card}
+    save_file(
+        {k: v.contiguous().cpu() for k, v in weights.items()}, temporary / "generator.safetensors"
+    )
+    content = {
+        "format": FORMAT,
+        "run": run.model_dump(mode="json"),
+        "grid": asdict(grid),
+        "card": card,
+    }
     (temporary / "model.json").write_text(json.dumps(content, indent=1, sort_keys=True))
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
@@ -60,11 +67,15 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> Model:
         content = json.loads((folder / "model.json").read_text())
         weights = load_file(folder / "generator.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
-        raise BadModel(f"{folder}: no model folder ({error}). Expected generator.safetensors and "
-                       "model.json, as `pct promote` writes them.") from error
+        raise BadModel(
+            f"{folder}: no model folder ({error}). Expected generator.safetensors and "
+            "model.json, as `pct promote` writes them."
+        ) from error
     if content.get("format") != FORMAT:
-        raise BadModel(f"{folder}/model.json: format {content.get('format')}, this version reads "
-                       f"{FORMAT}. Promote the model anew.")
+        raise BadModel(
+            f"{folder}/model.json: format {content.get('format')}, this version reads "
+            f"{FORMAT}. Promote the model anew."
+        )
     run = Run.model_validate(content["run"])
     generator = Generator(run.generator)
     try:
@@ -76,7 +87,7 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> Model:
 
 
 def find_model(address: str, *, tracking: str | None = None) -> Path:
-    """A folder for an address: a path, or `scheme:...` as a package registers it in `pct.models`."""
+    """The folder of a model: a path, or `scheme:...` as a package registers it in `pct.models`."""
     scheme, colon, _ = address.partition(":")
     finders = {point.name: point for point in entry_points(group="pct.models")}
     if colon and scheme in finders:

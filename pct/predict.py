@@ -43,8 +43,13 @@ def prepare(model: Model, mr: Volume) -> Prepared:
     low, high = mr_window(mr.array, inside)
     if not high > low:
         raise BadMr(f"the MR is constant: percentiles 1 and 99.9 are both {low:g}.")
-    grid = slice_grid(mr.grid, centre_of(head), pixel_mm=model.grid.pixel_mm,
-                      size=model.grid.size, slice_mm=model.grid.slice_mm)
+    grid = slice_grid(
+        mr.grid,
+        centre_of(head),
+        pixel_mm=model.grid.pixel_mm,
+        size=model.grid.size,
+        slice_mm=model.grid.slice_mm,
+    )
     seen = resample(mr, grid, fill=float(mr.array.min()), antialias=True)
     return Prepared(mr_to_unit(seen.array, low, high), grid)
 
@@ -65,6 +70,6 @@ def run_generator(model: Model, mr_unit: NDArray[np.float32]) -> NDArray[np.floa
     """The generator over all slices (i, j, k) -> (i, j, k), both in [-1, 1]."""
     device = next(model.generator.parameters()).device
     slices = torch.from_numpy(np.ascontiguousarray(mr_unit.transpose(2, 1, 0)))[:, None]
-    parts = [model.generator(chunk.to(device)).cpu() for chunk in slices.split(CHUNK)]
+    parts = [model.generator(chunk.to(device)).cpu() for chunk in torch.split(slices, CHUNK)]
     pct: NDArray[np.float32] = torch.cat(parts)[:, 0].numpy().transpose(2, 1, 0)
     return pct

@@ -15,7 +15,6 @@ from pct.metrics import METRIC_VERSION, METRICS, score_volume
 from pct.model import Model
 from pct.predict import predict_volume
 
-
 LEDGER = "test_ledger.parquet"
 """In the data folder: every opening of its test set."""
 
@@ -37,16 +36,32 @@ class Score:
     metric_version: int = METRIC_VERSION
 
 
-def score_cases(model: Model, data: Path, split: Split, *, trial: str | None = None,
-                on_case: Callable[[int, str], None] = lambda done, case: None) -> list[Score]:
+def score_cases(
+    model: Model,
+    data: Path,
+    split: Split,
+    *,
+    trial: str | None = None,
+    on_case: Callable[[int, str], None] = lambda done, case: None,
+) -> list[Score]:
     """Predict every case of a split in 3D on its CT's grid and compare, in HU."""
     split_sha = read_manifest(data).split_sha
     scores = []
     for done, subject in enumerate(list_cases(data, split), 1):
         case = read_volumes(data, subject)
         for metric, value in score_case(model, case).items():
-            scores.append(Score(trial or model.name, subject, split, split_sha, metric, value,
-                                METRICS[metric].unit, case.mask_backend))
+            scores.append(
+                Score(
+                    trial or model.name,
+                    subject,
+                    split,
+                    split_sha,
+                    metric,
+                    value,
+                    METRICS[metric].unit,
+                    case.mask_backend,
+                )
+            )
         on_case(done, subject)
     return scores
 
@@ -56,7 +71,8 @@ def score_case(model: Model, case: CaseVolumes) -> dict[str, float]:
     pct = predict_volume(model, case.mr, onto=case.ct.grid)
     volumes = [v.array.transpose(2, 1, 0) for v in (pct, case.ct, case.head, case.skull)]
     x, y, z = case.ct.spacing_mm
-    return score_volume(*volumes, spacing_mm=(z, y, x))
+    pct_hu, ct_hu, head, skull = volumes
+    return score_volume(pct_hu, ct_hu, head, skull, (z, y, x))
 
 
 def table(scores: Sequence[Score]) -> pd.DataFrame:
@@ -76,9 +92,13 @@ def append_parquet(path: Path, rows: pd.DataFrame, *, unique: Sequence[str]) -> 
 
 
 def open_test_set(data: Path, model: Model) -> None:
-    """Record in DATA/test_ledger.parquet that a model was scored on the test set: who, when, which."""
-    row = {"time_utc": datetime.now(UTC).isoformat(timespec="seconds"), "who": getpass.getuser(),
-           "model": model.name, "model_digest": model_digest(model)}
+    """Record in DATA/test_ledger.parquet who scored which model on the test set, and when."""
+    row = {
+        "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "who": getpass.getuser(),
+        "model": model.name,
+        "model_digest": model_digest(model),
+    }
     append_parquet(data / LEDGER, pd.DataFrame([row]), unique=["time_utc", "model_digest"])
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,8 @@ from data_prep.errors import PctError
 from pct.config import NUMERICS, Run
 from pct.networks import Discriminator, Generator
 from pct.schedule import number_at
-from pct.world import gather, rank
+from pct.world import gather, rank, world_size
+
 
 class BadState(PctError):
     """A checkpoint that is torn, foreign, or from another number of workers."""
@@ -68,7 +70,7 @@ def seed_process(seed: int, *, epoch: int) -> None:
     """Set this worker's random states as a function of (seed, epoch, rank)."""
     words = np.random.SeedSequence([seed, epoch, rank()]).generate_state(3)
     torch.manual_seed(int(words[0]))
-    np.random.seed(int(words[1]))  # noqa: NPY002  third parties draw from the global state
+    np.random.seed(int(words[1]))
     random.seed(int(words[2]))
 
 
@@ -79,13 +81,18 @@ def restart_optimisers(state: TrainState, run: Run) -> None:
     seed_process(run.seed, epoch=state.epoch)
 
 
-def _optimisers(run: Run, generator: nn.Module, discriminator: nn.Module,
-                ) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+def _optimisers(
+    run: Run,
+    generator: nn.Module,
+    discriminator: nn.Module,
+) -> tuple[torch.optim.Adam, torch.optim.Adam]:
     def adam(model: nn.Module, rate: float) -> torch.optim.Adam:
         return torch.optim.Adam(model.parameters(), lr=rate, betas=run.adam_betas, fused=True)
 
-    return (adam(generator, number_at(run.schedule.lr_g, 0)),
-            adam(discriminator, number_at(run.schedule.lr_d, 0)))
+    return (
+        adam(generator, number_at(run.schedule.lr_g, 0)),
+        adam(discriminator, number_at(run.schedule.lr_d, 0)),
+    )
 
 
 def to_bytes(state: TrainState) -> bytes:
@@ -109,14 +116,23 @@ def from_bytes(data: bytes, run: Run, device: torch.device | None = None) -> Tra
     device = device or torch.device("cpu")
     content = read_content(data, device)
     randoms = content["randoms"]
-    if rank() >= len(randoms):
-        raise BadState(f"a state of {len(randoms)} workers cannot go on with more of them: "
-                       f"set workers={len(randoms)}.")
+    if len(randoms) != world_size():
+        raise BadState(
+            f"a state of {len(randoms)} workers cannot go on with {world_size()}: "
+            f"set workers={len(randoms)}."
+        )
     state = start(run, device)
-    state.generator.load_state_dict(content["generator"])
-    state.discriminator.load_state_dict(content["discriminator"])
-    state.adam_g.load_state_dict(content["adam_g"])
-    state.adam_d.load_state_dict(content["adam_d"])
+    try:
+        state.generator.load_state_dict(content["generator"])
+        state.discriminator.load_state_dict(content["discriminator"])
+        state.adam_g.load_state_dict(content["adam_g"])
+        state.adam_d.load_state_dict(content["adam_d"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        first = " ".join(str(error).split("\n", 2)[:2])
+        raise BadState(
+            f"a checkpoint does not fit the run's networks: {first} "
+            "Go on with the run that made it."
+        ) from error
     state.epoch, state.history = content["epoch"], content["history"]
     best = content["best"]
     state.best = Best(best["epoch"], best["value"], best["weights"]) if best else None
@@ -128,12 +144,18 @@ def read_content(data: bytes, device: torch.device) -> dict[str, Any]:
     """The plain content of a saved state. Unpickles nothing but tensors and plain values."""
     try:
         content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise BadState(f"a checkpoint of {len(data)} bytes is torn: {error}") from error
+    except (RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        raise BadState(
+            f"a checkpoint of {len(data)} bytes is torn or foreign "
+            f"({str(error).partition('. ')[0]}). "
+            "Delete it; training goes on from the one before."
+        ) from error
     if not isinstance(content, dict) or content.get("numerics") != NUMERICS:
         found = content.get("numerics") if isinstance(content, dict) else type(content).__name__
-        raise BadState(f"a checkpoint holds numerics {found}, this version computes {NUMERICS}: "
-                       "train it anew, or install the version that made it.")
+        raise BadState(
+            f"a checkpoint holds numerics {found}, this version computes {NUMERICS}: "
+            "train it anew, or install the version that made it."
+        )
     return content
 
 
@@ -149,14 +171,19 @@ def _content(state: TrainState) -> dict[str, Any]:
 
 def _random_state() -> dict[str, Any]:
     """This process's random states as tensors and plain values."""
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    name, keys, position, has_gauss, cached = np.random.get_state()
     version, internal, gauss = random.getstate()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {
         "torch": torch.get_rng_state(),
         "cuda": cuda,
-        "numpy": [str(name), torch.from_numpy(np.asarray(keys, np.int64)), int(position),
-                  int(has_gauss), float(cached)],
+        "numpy": [
+            str(name),
+            torch.from_numpy(np.asarray(keys, np.int64)),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
         "python": [version, list(internal), gauss],
     }
 
@@ -167,7 +194,7 @@ def _set_random_state(states: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all([s.cpu() for s in states["cuda"]])
     name, keys, position, has_gauss, cached = states["numpy"]
     numpy_keys = keys.cpu().numpy().astype(np.uint32)
-    np.random.set_state((name, numpy_keys, position, has_gauss, cached))  # noqa: NPY002
+    np.random.set_state((name, numpy_keys, position, has_gauss, cached))
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
 

@@ -17,7 +17,14 @@ from pct.config import LossConfig, Run
 from pct.schedule import number_at, value_at
 from pct.state import Best, TrainState, restart_optimisers
 from pct.validate import validate
-from pct.world import average_buffers, average_gradients, from_first, rank, sum_over_ranks, world_size
+from pct.world import (
+    average_buffers,
+    average_gradients,
+    from_first,
+    rank,
+    sum_over_ranks,
+    world_size,
+)
 
 
 class NonFinite(PctError):
@@ -58,8 +65,14 @@ class EpochEnd:
 Listener = Callable[[EpochEnd, TrainState], None]
 
 
-def fit(state: TrainState, run: Run, data: TrainingData, *, until: int,
-        listeners: Iterable[Listener] = ()) -> TrainState:
+def fit(
+    state: TrainState,
+    run: Run,
+    data: TrainingData,
+    *,
+    until: int,
+    listeners: Iterable[Listener] = (),
+) -> TrainState:
     """Train until `until` finished epochs, or until the run's patience ends; tell listeners.
 
     Every worker calls it alike. A non-finite loss raises `NonFinite` naming epoch and term; the
@@ -74,7 +87,9 @@ def fit(state: TrainState, run: Run, data: TrainingData, *, until: int,
         state.epoch += 1
         metrics = {**terms, **seen, "time/epoch_s": time.perf_counter() - began}
         state.history.append({"epoch": state.epoch, "time": time.time(), **metrics})
-        event = EpochEnd(state.epoch, metrics, _keep_best(state, run), stop_reason(run, state.history))
+        event = EpochEnd(
+            state.epoch, metrics, _keep_best(state, run), stop_reason(run, state.history)
+        )
         for listener in listeners:
             listener(event, state)
         if event.stopped:
@@ -95,15 +110,17 @@ def train_epoch(state: TrainState, run: Run, table: SliceTable) -> dict[str, flo
         batch = make_batch(table, rows, run, device)
         if run.flip:
             batch = batch.flipped((torch.rand(len(rows)) < run.flip).to(device))
-        for name, value in train_step(state, batch, weights, run).items():
-            totals[name] = totals.get(name, torch.zeros((), device=device)) + value
+        for name, term in train_step(state, batch, weights, run).items():
+            totals[name] = totals.get(name, torch.zeros((), device=device)) + term
     average_buffers(state.generator)
     scale = num_steps(len(order), run.batch) * world_size()
     means = {name: float(sum_over_ranks(total)) / scale for name, total in totals.items()}
     for name, value in means.items():
         if not math.isfinite(value):
-            raise NonFinite(f"epoch {state.epoch + 1}: {name} is {value}. "
-                            "Lower lr_g or lr_d; the last good checkpoint is kept.")
+            raise NonFinite(
+                f"epoch {state.epoch + 1}: {name} is {value}. "
+                "Lower lr_g or lr_d; the last good checkpoint is kept."
+            )
     return means
 
 
@@ -132,7 +149,7 @@ def train_step(state: TrainState, batch: Batch, weights: Weights, run: Run) -> d
         torch.autograd.backward([total, pct], [None, from_d])
         total = total.detach() + wish.detach()
     else:
-        total.backward()
+        torch.autograd.backward([total])
     average_gradients(state.generator.parameters())
     state.adam_g.step()
     if adversarial:
@@ -142,24 +159,26 @@ def train_step(state: TrainState, batch: Batch, weights: Weights, run: Run) -> d
     return {name: term.detach() for name, term in terms.items()}
 
 
-def _update_discriminator(state: TrainState, logits: list[Tensor], mr: Images, real: Images,
-                          run: Run) -> Tensor:
+def _update_discriminator(
+    state: TrainState, logits: list[Tensor], mr: Images, real: Images, run: Run
+) -> Tensor:
     """D's step: half the loss on the fake (whose logits exist already), half on the real pair."""
     state.adam_d.zero_grad()
     parameters = list(state.discriminator.parameters())
     on_fake = 0.5 * losses.adversarial(logits, real=False, kind=run.loss.gan)
-    on_fake.backward(inputs=parameters)
+    torch.autograd.backward([on_fake], inputs=parameters)
     with torch.autocast(mr.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
         logits_real = state.discriminator(mr, real)
     on_real = 0.5 * losses.adversarial(logits_real, real=True, kind=run.loss.gan)
-    on_real.backward()
+    torch.autograd.backward([on_real])
     average_gradients(parameters)
     state.adam_d.step()
     return (on_fake + on_real).detach()
 
 
-def paired_terms(pct: Images, mr: Images, target: Images, head: Images, *, weights: Weights,
-                 how: LossConfig) -> dict[str, Tensor]:
+def paired_terms(
+    pct: Images, mr: Images, target: Images, head: Images, *, weights: Weights, how: LossConfig
+) -> dict[str, Tensor]:
     """L1, NGF and background, unweighted; a term of weight 0 is not computed."""
     masked = how.mask_fill != "none" and how.mask_reduction == "mask_mean"
     region = head if masked else None
@@ -171,8 +190,9 @@ def paired_terms(pct: Images, mr: Images, target: Images, head: Images, *, weigh
         terms["loss/l1"] = losses.l1(seen_pct, seen_target, region)
     if weights.lambda_ngf:
         inner = losses.erode(head) if masked else None
-        terms["loss/ngf"] = losses.ngf(seen_pct, seen_mr, alpha=weights.ngf_alpha,
-                                       form=how.ngf_form, mask=inner)
+        terms["loss/ngf"] = losses.ngf(
+            seen_pct, seen_mr, alpha=weights.ngf_alpha, form=how.ngf_form, mask=inner
+        )
     if weights.lambda_bg:
         over: losses.Over = "outside" if masked else "image"
         terms["loss/bg"] = losses.background(pct, 1.0 - head, over=over)
@@ -181,8 +201,11 @@ def paired_terms(pct: Images, mr: Images, target: Images, head: Images, *, weigh
 
 def weighted_sum(terms: dict[str, Tensor], weights: Weights) -> Tensor:
     """Thesis eq. 2.1 without its adversarial term."""
-    by_name = {"loss/l1": weights.lambda_l1, "loss/ngf": weights.lambda_ngf,
-               "loss/bg": weights.lambda_bg}
+    by_name = {
+        "loss/l1": weights.lambda_l1,
+        "loss/ngf": weights.lambda_ngf,
+        "loss/bg": weights.lambda_bg,
+    }
     return torch.stack([by_name[name] * term for name, term in terms.items()]).sum()
 
 
@@ -208,7 +231,7 @@ def weights_at(run: Run, finished: int) -> Weights:
 
 
 def stop_reason(run: Run, history: list[dict[str, float]]) -> str | None:
-    """Why a run with patience ends here, or None. Looks only at the history, so a resumed run agrees."""
+    """Why a run with patience ends here, or None; from the history, so a resumed run agrees."""
     stop = run.stop
     if stop is None or len(history) < stop.after:
         return None
@@ -219,7 +242,10 @@ def stop_reason(run: Run, history: list[dict[str, float]]) -> str | None:
     waited = int(history[-1]["epoch"]) - best_epoch
     if waited < stop.patience:
         return None
-    return f"{stop.metric} has not risen by {stop.min_delta} for {waited} epochs (best {best:.3f} at {best_epoch})"
+    return (
+        f"{stop.metric} has not risen by {stop.min_delta} for {waited} epochs "
+        f"(best {best:.3f} at {best_epoch})"
+    )
 
 
 def _restarts(run: Run, finished: int) -> bool:

@@ -49,8 +49,10 @@ def validate(generator: Generator, table: SliceTable, run: Run) -> dict[str, flo
     NGF(CT, MR), the value a perfect pseudo-CT would have.
     """
     rows = spread(table, run.val.slices)
-    columns = [_score(predict_batch(generator, batch, run), batch, run)
-               for batch in _chunks(table, rows, run, generator)]
+    columns = [
+        _score(predict_batch(generator, batch, run), batch, run)
+        for batch in _chunks(table, rows, run, generator)
+    ]
     cases = table.subject[rows]
     metrics = {}
     for name in columns[0]:
@@ -62,14 +64,15 @@ def validate(generator: Generator, table: SliceTable, run: Run) -> dict[str, flo
 def look(generator: Generator, table: SliceTable, run: Run) -> list[Look]:
     """The centre slice of each validation case."""
     rows = spread(table, 1)
-    looks = []
+    looks: list[Look] = []
     for batch in _chunks(table, rows, run, generator):
         pct = unit_to_hu(predict_batch(generator, batch, run)).cpu().numpy()[:, 0]
         ct = unit_to_hu(batch.ct).cpu().numpy()[:, 0]
         mr, head = batch.mr.cpu().numpy()[:, 0], batch.head.cpu().numpy()[:, 0] > 0
         cases = table.subject[rows[len(looks) : len(looks) + len(mr)]]
-        looks += [Look(str(case), *arrays)
-                  for case, *arrays in zip(cases, mr, ct, pct, head, strict=True)]
+        looks += [
+            Look(str(case), *arrays) for case, *arrays in zip(cases, mr, ct, pct, head, strict=True)
+        ]
     return looks
 
 
@@ -79,14 +82,18 @@ def predict_batch(generator: Generator, batch: Batch, run: Run) -> Tensor:
     was_training = generator.training
     generator.eval()
     with torch.autocast(batch.mr.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
-        pct = generator(batch.mr).float()
+        pct: Tensor = generator(batch.mr).float()
     generator.train(was_training)
     return pct
 
 
-def _chunks(table: SliceTable, rows: NDArray[np.int64], run: Run, generator: Generator) -> list[Batch]:
+def _chunks(
+    table: SliceTable, rows: NDArray[np.int64], run: Run, generator: Generator
+) -> list[Batch]:
     device = next(generator.parameters()).device
-    return [make_batch(table, rows[at : at + CHUNK], run, device) for at in range(0, len(rows), CHUNK)]
+    return [
+        make_batch(table, rows[at : at + CHUNK], run, device) for at in range(0, len(rows), CHUNK)
+    ]
 
 
 def _score(pct: Tensor, batch: Batch, run: Run) -> dict[str, Float[Tensor, " batch"]]:
@@ -95,8 +102,14 @@ def _score(pct: Tensor, batch: Batch, run: Run) -> dict[str, Float[Tensor, " bat
     each = range(len(pct))
 
     def ngf(image: Tensor) -> Tensor:
-        return torch.stack([losses.ngf(image[i : i + 1], batch.mr[i : i + 1], alpha=alpha,
-                                       form=run.loss.ngf_form) for i in each])
+        return torch.stack(
+            [
+                losses.ngf(
+                    image[i : i + 1], batch.mr[i : i + 1], alpha=alpha, form=run.loss.ngf_form
+                )
+                for i in each
+            ]
+        )
 
     outside = 1.0 - batch.head
     distance = (pct + 1.0).abs() * outside

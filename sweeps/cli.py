@@ -17,7 +17,12 @@ Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads this form in every version
     typer.Argument(metavar="[KEY=VALUE]...", help="as in epochs=90, exp1.epochs=90, seeds=1,2,3"),
 ]
-Recipe = Annotated[str, typer.Argument(help="a shipped recipe (thesis, switch_off, search_ngf, demo) or a path ending in .yaml")]
+Recipe = Annotated[
+    str,
+    typer.Argument(
+        help="a shipped recipe (thesis, switch_off, search_ngf, demo) or a path ending in .yaml"
+    ),
+]
 Folder = Annotated[Path, typer.Argument(help="folder of a sweep")]
 Tracking = Annotated[
     Optional[str],  # noqa: UP045
@@ -45,11 +50,15 @@ def sweep(
     overrides: Overrides = None,
     data: Annotated[Path, typer.Option(help="folder that pct prep wrote")] = Path("DATA"),
     to: Annotated[Path, typer.Option(help="folder of the sweep")] = Path("OUT"),
-    store: Annotated[Optional[str], typer.Option(help="stage store, a folder or URI; default DIR/../stages")] = None,  # noqa: UP045
+    store: Annotated[
+        str | None, typer.Option(help="stage store, a folder or URI; default DIR/../stages")
+    ] = None,
     tracking: Tracking = None,
     address: Annotated[str, typer.Option(help="Ray cluster; local starts one here")] = "local",
     here: Annotated[bool, typer.Option(help="without Ray, one trial after the other")] = False,
-    max_concurrent: Annotated[Optional[int], typer.Option(min=1, help="trials at once; default what fits")] = None,  # noqa: UP045
+    max_concurrent: Annotated[
+        int | None, typer.Option(min=1, help="trials at once; default what fits")
+    ] = None,
 ) -> None:
     """Train a recipe's trials as one stage tree. Run again, it goes on from what is there."""
     from data_prep.progress import bar
@@ -63,10 +72,18 @@ def sweep(
     asked = prepare_sweep(wanted, data=data, folder=to, store=store)
     place = tracking_place(to, tracking)
     with bar("sweep", total=total, unit="epochs") as show_bar:
-        result = run_sweep(asked, place, here=here, address=address, max_concurrent=max_concurrent,
-                           on_tick=lambda: show_bar(done_epochs(to), ""))
-    print(f"{len(result.outcomes)} trials: {result.trained_epochs} epochs trained of "
-          f"{result.unique_epochs} unique stage-epochs, {result.written_epochs} written -> {to}")
+        result = run_sweep(
+            asked,
+            place,
+            here=here,
+            address=address,
+            max_concurrent=max_concurrent,
+            on_tick=lambda: show_bar(done_epochs(to), ""),
+        )
+    print(
+        f"{len(result.outcomes)} trials: {result.trained_epochs} epochs trained of "
+        f"{result.unique_epochs} unique stage-epochs, {result.written_epochs} written -> {to}"
+    )
     _print_scores(to)
     print(f"To look: {server_command(place)}")
     print(f"         {link(place, result.experiment_id, order_by=result.selected_by)}")
@@ -78,7 +95,9 @@ def sweep(
 
 def promote(
     folder: Folder,
-    trial: Annotated[Optional[str], typer.Option(help="default: the best by the selection metric")] = None,  # noqa: UP045
+    trial: Annotated[
+        str | None, typer.Option(help="default: the best by the selection metric")
+    ] = None,
     tracking: Tracking = None,
     force: Annotated[bool, typer.Option(help="past the gate; needs --note")] = False,
     note: Annotated[str, typer.Option(help="why, for the record")] = "",

@@ -59,15 +59,21 @@ def _strand(name: str, given: Any, *, start: int) -> Strand:
     if not isinstance(given, Mapping):
         return Strand({start: given})
     if any(isinstance(key, bool) or not isinstance(key, int) for key in given):
-        raise BadFork(f"{name}: keys {list(given)} mix names and epochs; a fork needs an epoch first, "
-                      f"as in {{0: 20, 40: {{keep: 20, drop: 0}}}}.")
+        raise BadFork(
+            f"{name}: keys {list(given)} mix names and epochs; a fork needs an epoch first, "
+            f"as in {{0: 20, 40: {{keep: 20, drop: 0}}}}."
+        )
     keys = sorted(given)
     if not keys or keys[0] != start:
-        raise BadFork(f"{name}: its first key is {keys[0] if keys else 'missing'}, expected {start}.")
+        raise BadFork(
+            f"{name}: its first key is {keys[0] if keys else 'missing'}, expected {start}."
+        )
     forks = [key for key in keys if isinstance(given[key], Mapping)]
     if forks and forks[0] != keys[-1]:
-        raise BadFork(f"{name}: {keys[-1]} comes after the fork at {forks[0]}; "
-                      f"write later values inside the branches.")
+        raise BadFork(
+            f"{name}: {keys[-1]} comes after the fork at {forks[0]}; "
+            f"write later values inside the branches."
+        )
     steps = {key: given[key] for key in keys if key not in forks}
     if not forks:
         return Strand(steps)

@@ -37,8 +37,10 @@ def objections(own: pd.DataFrame, champion: pd.DataFrame | None) -> list[str]:
         return []
     for column in ("split_sha", "metric_version", "mask_backend"):
         if set(own[column]) != set(champion[column]):
-            return [f"{column} differs from the champion's: {_shown(own, column)} against "
-                    f"{_shown(champion, column)}"]
+            return [
+                f"{column} differs from the champion's: {_shown(own, column)} against "
+                f"{_shown(champion, column)}"
+            ]
     return _worse(own, champion)
 
 
@@ -48,21 +50,30 @@ def _worse(own: pd.DataFrame, champion: pd.DataFrame) -> list[str]:
     for metric, (kind, margin) in MARGINS.items():
         rows = pairs[pairs["metric"] == metric]
         if len(rows) < ENOUGH:
-            return [f"{len(rows)} validation cases in common with the champion, at least "
-                    f"{ENOUGH} are needed"]
+            return [
+                f"{len(rows)} validation cases in common with the champion, at least "
+                f"{ENOUGH} are needed"
+            ]
         new, old = rows["value"].mean(), rows["value_champion"].mean()
         limit = old * (1 + margin) if kind == "relative" else old - margin
         if new > limit if kind == "relative" else new < limit:
-            problems.append(f"{metric} {new:.4g} against the champion's {old:.4g} (limit {limit:.4g})")
+            problems.append(
+                f"{metric} {new:.4g} against the champion's {old:.4g} (limit {limit:.4g})"
+            )
     return problems
 
 
-def gate(trial: str, own: pd.DataFrame, champion: pd.DataFrame | None, *, force: bool,
-         note: str) -> list[str]:
+def gate(
+    trial: str, own: pd.DataFrame, champion: pd.DataFrame | None, *, force: bool, note: str
+) -> list[str]:
     """Raise `Refused` with the numbers, unless forced with a note; the objections overridden."""
     problems = objections(own, champion)
     if problems and not (force and note):
-        hint = "--force needs a --note that says why" if force else "To promote it all the same: --force --note WHY"
+        hint = (
+            "--force needs a --note that says why"
+            if force
+            else "To promote it all the same: --force --note WHY"
+        )
         raise Refused(f"{trial} is not promoted: {'; '.join(problems)}. {hint}.")
     return problems
 

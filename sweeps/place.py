@@ -21,9 +21,11 @@ def server_command(place: Place) -> str:
 
 
 def link(place: Place, experiment_id: str, *, order_by: str) -> str:
-    """Opens the trials as a flat table, sorted, charts full (sorted by creation they stay empty)."""
+    """Opens the trials as a flat sorted table; sorted by creation the charts stay empty."""
     root = place.uri if place.uri.startswith("http") else "http://127.0.0.1:5000"
     kind = "tags.%60pct.kind%60%3D%22trial%22"
     order = f"metrics.%60{order_by.replace('/', '%2F')}%60"
-    return (f"{root}/#/experiments/{experiment_id}/runs?searchFilter={kind}"
-            f"&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART")
+    return (
+        f"{root}/#/experiments/{experiment_id}/runs?searchFilter={kind}"
+        f"&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART"
+    )

@@ -1,4 +1,4 @@
-"""A recipe's stage tree in numbers and as a picture of text. Light: loads no torch, Ray or MLflow."""
+"""A recipe's stage tree in numbers and as text. Light: loads no torch, Ray or MLflow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Plan:
 
 
 def make_plan(recipe: Recipe) -> Plan:
-    """Count epochs; a search is sketched with stand-in points, whose sharing is that of real ones."""
+    """Count epochs; a search is sketched with stand-in points that share as real ones do."""
     if recipe.space:
         points = [sketch_point(recipe.space, recipe.search, i) for i in range(recipe.search.points)]
     else:
@@ -37,7 +37,10 @@ def make_plan(recipe: Recipe) -> Plan:
         leaves=leaves,
         stages=stages,
         same={name: twin for name, twin in twins(leaves, {}).items() if name != twin},
-        epochs_written=(sum(leaf.run.epochs for leaf in shortest), sum(leaf.run.epochs for leaf in leaves)),
+        epochs_written=(
+            sum(leaf.run.epochs for leaf in shortest),
+            sum(leaf.run.epochs for leaf in leaves),
+        ),
         epochs_to_train=(unique_epochs(build_tree(shortest, {})), unique_epochs(stages)),
     )
 
@@ -52,11 +55,16 @@ def _stopped_early(leaf: Leaf) -> Leaf:
 
 def headline(plan: Plan) -> str:
     """One line: trials, epochs written and to train, stages."""
-    patient = [f"{leaf.name} stops by itself: {leaf.run.stop.after} to {leaf.run.epochs}"
-               for leaf in plan.leaves if leaf.run.stop]
+    patient = [
+        f"{leaf.name} stops by itself: {leaf.run.stop.after} to {leaf.run.epochs}"
+        for leaf in plan.leaves
+        if leaf.run.stop
+    ]
     note = f"       ({'; '.join(patient[:3])})" if patient else ""
-    return (f"{len(plan.leaves)} trials: {_span(plan.epochs_written)} epochs written, "
-            f"{_span(plan.epochs_to_train)} to train, {len(walk(plan.stages))} stages{note}")
+    return (
+        f"{len(plan.leaves)} trials: {_span(plan.epochs_written)} epochs written, "
+        f"{_span(plan.epochs_to_train)} to train, {len(walk(plan.stages))} stages{note}"
+    )
 
 
 def draw(plan: Plan) -> list[str]:
@@ -72,22 +80,39 @@ def draw(plan: Plan) -> list[str]:
 def as_json(plan: Plan) -> dict[str, Any]:
     """The plan for programs."""
     return {
-        "trials": [{"name": leaf.name, "epochs": leaf.run.epochs, "same_as": plan.same.get(leaf.name),
-                    "seed": leaf.run.seed} for leaf in plan.leaves],
+        "trials": [
+            {
+                "name": leaf.name,
+                "epochs": leaf.run.epochs,
+                "same_as": plan.same.get(leaf.name),
+                "seed": leaf.run.seed,
+            }
+            for leaf in plan.leaves
+        ],
         "epochs_written": list(plan.epochs_written),
         "epochs_to_train": list(plan.epochs_to_train),
         "num_stages": len(walk(plan.stages)),
-        "stages": [{"key": s.key, "first": s.first, "last": s.last, "values": dict(s.values),
-                    "trials": list(s.leaves)} for s in walk(plan.stages)],
+        "stages": [
+            {
+                "key": s.key,
+                "first": s.first,
+                "last": s.last,
+                "values": dict(s.values),
+                "trials": list(s.leaves),
+            }
+            for s in walk(plan.stages)
+        ],
     }
 
 
 def news(values: Values, before: Values | None) -> str:
     """What changes on entering a stage, in words; at the root, the weights that the losses have."""
     old = dict(before or ())
-    shown = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-             for name, value in values if name != "warmup"
-             and (old.get(name) != value if before else name == "lambda_ngf")]
+    shown = [
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values
+        if name != "warmup" and (old.get(name) != value if before else name == "lambda_ngf")
+    ]
     warm = dict(values)["warmup"]
     return ", ".join(["warm-up"] * bool(warm) + shown) or "as before"
 
@@ -97,8 +122,12 @@ def _draw(stage: Stage, before: Values | None, lead: str, follow: str) -> list[s
     lines = [f"{head:<24} {news(stage.values, before):<24} {_names(stage.leaves)}"]
     for index, child in enumerate(stage.children):
         last = index == len(stage.children) - 1
-        lines += _draw(child, stage.values, follow + ("└─ " if last else "├─ "),
-                       follow + ("   " if last else "│  "))
+        lines += _draw(
+            child,
+            stage.values,
+            follow + ("└─ " if last else "├─ "),
+            follow + ("   " if last else "│  "),
+        )
     return lines
 
 

@@ -35,8 +35,11 @@ class Points:
     @property
     def leaves(self) -> list[Leaf]:
         """The leaves of every point so far, settled ones too."""
-        return [leaf for trial in self._study.get_trials(deepcopy=False)
-                for leaf in point_leaves(self._sweep.recipe, trial.number, trial.params)]
+        return [
+            leaf
+            for trial in self._study.get_trials(deepcopy=False)
+            for leaf in point_leaves(self._sweep.recipe, trial.number, trial.params)
+        ]
 
     @property
     def anything(self) -> bool:
@@ -81,7 +84,9 @@ class Points:
         if self._left[number]:
             return
         part = self._open.pop(number)
-        values = point_value([read_outcome(job) for job in part.jobs], self._sweep.recipe.search.minimise)
+        values = point_value(
+            [read_outcome(job) for job in part.jobs], self._sweep.recipe.search.minimise
+        )
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         self._study.tell(number, values, state=state)
         log.info("point %d: %s", number, values)
@@ -91,34 +96,55 @@ def open_study(recipe: Recipe, storage: str) -> optuna.Study:
     """The recipe's study, made or resumed."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = recipe.search
-    sampler = (optuna.samplers.RandomSampler(seed=search.seed) if search.sampler == "random"
-               else optuna.samplers.TPESampler(seed=search.seed, constant_liar=True))
-    return optuna.create_study(study_name=recipe.name, storage=storage, sampler=sampler,
-                               directions=["minimize"] * len(search.minimise), load_if_exists=True)
+    study = optuna.create_study(
+        study_name=recipe.name,
+        storage=storage,
+        directions=["minimize"] * len(search.minimise),
+        load_if_exists=True,
+    )
+    # Another seed in each session: the same one would ask for the first points again.
+    seed = search.seed + len(study.get_trials(deepcopy=False))
+    if search.sampler == "random":
+        study.sampler = optuna.samplers.RandomSampler(seed=seed)
+    else:
+        study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    return study
 
 
 def distributions(recipe: Recipe) -> dict[str, BaseDistribution]:
     """What Optuna samples: the space without its exhausted dimensions."""
-    return {name: _distribution(dimension) for name, dimension in recipe.space.items()
-            if name not in recipe.search.exhaust}
+    return {
+        name: _distribution(dimension)
+        for name, dimension in recipe.space.items()
+        if name not in recipe.search.exhaust
+    }
 
 
 def point_leaves(recipe: Recipe, number: int, params: dict[str, Any]) -> list[Leaf]:
     """The leaves of one point, its number before their names."""
-    return [Leaf(f"p{number:02d}-{leaf.name}", leaf.run, leaf.point)
-            for leaf in leaves_at(recipe, params)]
+    return [
+        Leaf(f"p{number:02d}-{leaf.name}", leaf.run, leaf.point)
+        for leaf in leaves_at(recipe, params)
+    ]
 
 
 def point_value(outcomes: Sequence[Outcome | None], minimise: Sequence[str]) -> list[float] | None:
     """The objectives of the point's best leaf by the first of them; None if none has finished."""
-    rows = [[outcome.final.get(name, math.nan) for name in minimise]
-            for outcome in outcomes if outcome and outcome.status == "FINISHED"]
+    rows = [
+        [outcome.final.get(name, math.nan) for name in minimise]
+        for outcome in outcomes
+        if outcome and outcome.status == "FINISHED"
+    ]
     finite = [row for row in rows if all(math.isfinite(value) for value in row)]
     return min(finite) if finite else None
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
-    whole = all(float(v).is_integer() for v in (dimension.low, dimension.high, dimension.step or 0.5))
+    whole = all(
+        float(v).is_integer() for v in (dimension.low, dimension.high, dimension.step or 0.5)
+    )
     if whole:
-        return IntDistribution(int(dimension.low), int(dimension.high), step=int(dimension.step or 1))
+        return IntDistribution(
+            int(dimension.low), int(dimension.high), step=int(dimension.step or 1)
+        )
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)

@@ -38,8 +38,9 @@ class Promotion:
     overridden: list[str]
 
 
-def promote(folder: Path, *, trial: str | None, tracking: str | None, force: bool,
-            note: str) -> Promotion:
+def promote(
+    folder: Path, *, trial: str | None, tracking: str | None, force: bool, note: str
+) -> Promotion:
     """Make a finished trial the champion. The same trial again changes nothing."""
     job = choose(read_jobs(folder), trial)
     outcome = _finished(job)
@@ -50,14 +51,21 @@ def promote(folder: Path, *, trial: str | None, tracking: str | None, force: boo
     if old and old.get("pct.stage") == outcome.last_stage and old.get("pct.trial") == job.leaf:
         return Promotion(job.leaf, old["version"], address, True, [])
     scores = pd.read_parquet(job.scores)
-    overridden = gate(job.leaf, scores, champion_scores(place.uri) if old else None,
-                      force=force, note=note)
+    overridden = gate(
+        job.leaf, scores, champion_scores(place.uri) if old else None, force=force, note=note
+    )
     model = folder / "models" / job.leaf
     write_model(job, outcome, model, note=note)
-    tags = {"pct.trial": job.leaf, "pct.stage": outcome.last_stage, "pct.note": note,
-            "pct.overridden": "; ".join(overridden)}
+    tags = {
+        "pct.trial": job.leaf,
+        "pct.stage": outcome.last_stage,
+        "pct.note": note,
+        "pct.overridden": "; ".join(overridden),
+    }
     version = register(client, run_of(folder, job.leaf), model, tags=tags)
-    records.add_to_summary(folder, champion={"trial": job.leaf, "version": version, "model": address})
+    records.add_to_summary(
+        folder, champion={"trial": job.leaf, "version": version, "model": address}
+    )
     return Promotion(job.leaf, version, address, False, overridden)
 
 
@@ -65,16 +73,23 @@ def read_jobs(folder: Path) -> list[Job]:
     """The jobs of a sweep's folder."""
     path = folder / "jobs.json"
     if not path.exists():
-        raise NoSweep(f"{folder}: no sweep here (jobs.json is missing). Run pct sweep --to {folder}.")
+        raise NoSweep(
+            f"{folder}: no sweep here (jobs.json is missing). Run pct sweep --to {folder}."
+        )
     return [Job.model_validate(item) for item in json.loads(path.read_text())]
 
 
 def choose(jobs: list[Job], trial: str | None) -> Job:
     """The named trial, or the finished one with the best selection metric."""
-    done = {job.leaf: outcome for job in jobs if (outcome := read_outcome(job))
-            and outcome.status == "FINISHED"}
+    done = {
+        job.leaf: outcome
+        for job in jobs
+        if (outcome := read_outcome(job)) and outcome.status == "FINISHED"
+    }
     if trial is not None and trial not in done:
-        raise Refused(f"trial {trial!r} has not finished here; finished are {', '.join(done) or 'none'}.")
+        raise Refused(
+            f"trial {trial!r} has not finished here; finished are {', '.join(done) or 'none'}."
+        )
     if not done:
         raise Refused("no trial has finished here. Run pct sweep again.")
     name = trial or max(done, key=lambda leaf: done[leaf].best_value)
@@ -88,7 +103,9 @@ def champion_scores(uri: str) -> pd.DataFrame:
 
 def write_model(job: Job, outcome: Outcome, folder: Path, *, note: str) -> None:
     """Write the best generator of a finished leaf as a model folder, its scores beside it."""
-    content = read_content(Store(job.store).get(outcome.last_stage, "state.pt"), torch.device("cpu"))
+    content = read_content(
+        Store(job.store).get(outcome.last_stage, "state.pt"), torch.device("cpu")
+    )
     manifest = read_manifest(Path(job.data))
     card = {
         "trial": job.leaf, "epoch": content["best"]["epoch"], "stage": outcome.last_stage,

@@ -63,8 +63,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a shipped recipe by name, or a file by path, and lay `key=value` overrides over it."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
     if not path.exists():
-        raise BadRecipe(f"no recipe {name!r}{suggest(name, recipe_names())} "
-                        "A path ends in .yaml.")
+        raise BadRecipe(f"no recipe {name!r}{suggest(name, recipe_names())} A path ends in .yaml.")
     content = read_yaml(path)
     problems: list[str] = []
     trials = _trials(content, problems)
@@ -100,7 +99,9 @@ def _check(recipe: Recipe, problems: list[str]) -> None:
             _leaves(recipe, whole, problems, exhaust=False)
 
 
-def _leaves(recipe: Recipe, point: Point, problems: list[str], *, exhaust: bool = True) -> list[Leaf]:
+def _leaves(
+    recipe: Recipe, point: Point, problems: list[str], *, exhaust: bool = True
+) -> list[Leaf]:
     leaves: list[Leaf] = []
     for grid in exhausted(recipe.space, recipe.search) if exhaust else [{}]:
         full = {**point, **grid}
@@ -110,15 +111,18 @@ def _leaves(recipe: Recipe, point: Point, problems: list[str], *, exhaust: bool 
     return leaves
 
 
-def _trial_leaves(recipe: Recipe, name: str, trial: dict[str, Any], point: Point,
-                  problems: list[str]) -> list[Leaf]:
+def _trial_leaves(
+    recipe: Recipe, name: str, trial: dict[str, Any], point: Point, problems: list[str]
+) -> list[Leaf]:
     try:
         trial = fill(trial, point)
         base = load_preset(str(trial.pop("base", recipe.base)))
         straights = straighten(trial.get("schedule") or {})
     except KeyError as error:
-        problems.append(f"{name}: ${error.args[0]} is not in the space"
-                        f"{suggest(str(error.args[0]), list(recipe.space))}")
+        problems.append(
+            f"{name}: ${error.args[0]} is not in the space"
+            f"{suggest(str(error.args[0]), list(recipe.space))}"
+        )
         return []
     except (BadFork, BadConfig) as error:
         problems.append(f"{name}: {error}")
@@ -151,8 +155,13 @@ def _trials(content: Mapping[str, Any], problems: list[str]) -> dict[str, dict[s
     return named
 
 
-def _lay(override: str, content: dict[str, Any], common: dict[str, Any],
-         trials: dict[str, dict[str, Any]], problems: list[str]) -> None:
+def _lay(
+    override: str,
+    content: dict[str, Any],
+    common: dict[str, Any],
+    trials: dict[str, dict[str, Any]],
+    problems: list[str],
+) -> None:
     """Lay one command-line override over the recipe or over one trial."""
     try:
         key, value = parse_override(override)
@@ -172,8 +181,10 @@ def _lay(override: str, content: dict[str, Any], common: dict[str, Any],
     for name, settings in trials.items():
         if _sets(settings, key) and settings.get(key) != value:
             others = next((other for other in trials if other != name), name)
-            problems.append(f"{override} contradicts trial {name}, which sets its own {key}; "
-                            f"name the trials meant, as in {others}.{key}={value}.")
+            problems.append(
+                f"{override} contradicts trial {name}, which sets its own {key}; "
+                f"name the trials meant, as in {others}.{key}={value}."
+            )
     common.update(merge(common, place(key, value)))
 
 
@@ -212,7 +223,9 @@ def _space(given: Any, problems: list[str]) -> dict[str, Dimension]:
         try:
             space[str(name)] = Dimension.model_validate(settings)
         except ValidationError as error:
-            problems.append(f"space.{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
+            problems.append(
+                f"space.{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+            )
     return space
 
 
@@ -222,7 +235,11 @@ def _search(content: Mapping[str, Any], space: dict[str, Dimension], problems: l
     except ValidationError as error:
         for item in error.errors():
             name = str(item["loc"][-1]) if item["loc"] else ""
-            hint = suggest(name, list(Search.model_fields)) if item["type"] == "extra_forbidden" else ""
+            hint = (
+                suggest(name, list(Search.model_fields))
+                if item["type"] == "extra_forbidden"
+                else ""
+            )
             problems.append(f"search.{name}: {item['msg']}{hint}")
         return Search()
     for name in search.exhaust:
@@ -230,4 +247,3 @@ def _search(content: Mapping[str, Any], space: dict[str, Dimension], problems: l
             problems.append(f"search.exhaust: {name} is not a dimension with a step in the space.")
             return Search()
     return search
-

@@ -15,7 +15,7 @@ from sweeps.tree import Stage
 
 
 def write_recipe(folder: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
-    """`recipe.yaml`, every trial with its settings resolved, and `jobs.json`, the same for programs."""
+    """`recipe.yaml`, every trial with its settings resolved; `jobs.json`, the same for us."""
     write_json(folder / "jobs.json", [job.model_dump(mode="json") for job in jobs])
     content = {
         "recipe": recipe.name,
@@ -54,9 +54,14 @@ def write_scores(folder: Path, jobs: Sequence[Job]) -> None:
         _write(pd.concat(parts, ignore_index=True), path)
 
 
-def write_trials(folder: Path, jobs: Sequence[Job], outcomes: Mapping[str, Outcome],
-                 paths: Mapping[str, Sequence[Stage]], same: Mapping[str, str],
-                 run_ids: Mapping[str, str]) -> None:
+def write_trials(
+    folder: Path,
+    jobs: Sequence[Job],
+    outcomes: Mapping[str, Outcome],
+    paths: Mapping[str, Sequence[Stage]],
+    same: Mapping[str, str],
+    run_ids: Mapping[str, str],
+) -> None:
     """`trials.parquet`: a row a trial, with its stages as JSON."""
     rows = []
     for job in jobs:
@@ -64,15 +69,24 @@ def write_trials(folder: Path, jobs: Sequence[Job], outcomes: Mapping[str, Outco
         lines = spool.epochs(job.spool)
         carried = [line["epoch"] for line in lines if line["carried"]]
         source = _forked_from(job.leaf, path, carried)
-        rows.append({
-            "trial": job.leaf, "status": outcome.status, "reason": outcome.reason,
-            "epochs": outcome.epochs, "own_epochs": len(lines) - len(carried),
-            "forked_from": source, "forked_at": max(carried) if source else None,
-            "same_as": same[job.leaf] if same[job.leaf] != job.leaf else None,
-            "run_id": run_ids[job.leaf], "best_epoch": outcome.best_epoch,
-            "best_value": outcome.best_value, "seconds": outcome.seconds,
-            "last_stage": outcome.last_stage, "stages": json.dumps([_stage(s) for s in path]),
-        })
+        rows.append(
+            {
+                "trial": job.leaf,
+                "status": outcome.status,
+                "reason": outcome.reason,
+                "epochs": outcome.epochs,
+                "own_epochs": len(lines) - len(carried),
+                "forked_from": source,
+                "forked_at": max(carried) if source else None,
+                "same_as": same[job.leaf] if same[job.leaf] != job.leaf else None,
+                "run_id": run_ids[job.leaf],
+                "best_epoch": outcome.best_epoch,
+                "best_value": outcome.best_value,
+                "seconds": outcome.seconds,
+                "last_stage": outcome.last_stage,
+                "stages": json.dumps([_stage(s) for s in path]),
+            }
+        )
     table = pd.DataFrame(rows).astype({"forked_at": "Int64"})
     _write(table, folder / "trials.parquet")
 
@@ -100,7 +114,12 @@ def _forked_from(leaf: str, path: Sequence[Stage], carried: Sequence[int]) -> st
 
 
 def _stage(stage: Stage) -> dict[str, Any]:
-    return {"first": stage.first, "last": stage.last, "stage": stage.key, "values": dict(stage.values)}
+    return {
+        "first": stage.first,
+        "last": stage.last,
+        "stage": stage.key,
+        "values": dict(stage.values),
+    }
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

@@ -28,8 +28,10 @@ def find_champion(address: str, *, tracking: str | None = None) -> Path:
         version = _version(client, address)
         folder = download_artifacts(artifact_uri=version.source, tracking_uri=place.uri)
     except (MlflowException, OSError, ValueError) as error:
-        raise BadModel(f"{address}: not in the registry at {place.uri} ({error}). "
-                       "Promote a model first, or say where: --tracking URI.") from error
+        raise BadModel(
+            f"{address}: not in the registry at {place.uri} ({error}). "
+            "Promote a model first, or say where: --tracking URI."
+        ) from error
     return Path(folder)
 
 

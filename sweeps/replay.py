@@ -32,8 +32,15 @@ def write_panel(job: Job, name: str, png: bytes) -> None:
     path.write_bytes(png)
     stem, _, case = name.removesuffix(".png").partition("_")
     epoch = int(stem.removeprefix("epoch-"))
-    spool.append(job.spool, {"kind": "image", "epoch": epoch, "key": f"val/panel_{case}",
-                             "path": str(path.relative_to(job.folder))})
+    spool.append(
+        job.spool,
+        {
+            "kind": "image",
+            "epoch": epoch,
+            "key": f"val/panel_{case}",
+            "path": str(path.relative_to(job.folder)),
+        },
+    )
 
 
 def copy_twin(job: Job, twin: Job, outcome: Outcome, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Train the leaves of a sweep: by Ray Tune and Ray Train, or one after the other in this process."""
+"""Train the leaves of a sweep: by Ray Tune and Ray Train, or in turn in this process."""
 
 import logging
 import os
@@ -46,8 +46,15 @@ def run_here(source: Source) -> None:
             source.settled(job.leaf)
 
 
-def run_on_ray(source: Source, store: Store, folder: Path, *, need: Run, address: str = "local",
-               max_concurrent: int | None = None) -> None:
+def run_on_ray(
+    source: Source,
+    store: Store,
+    folder: Path,
+    *,
+    need: Run,
+    address: str = "local",
+    max_concurrent: int | None = None,
+) -> None:
     """Hand leaves to Ray Tune until their source is exhausted.
 
     `need` is the leaf that asks for most workers and threads. A leaf that fails does not stop the
@@ -81,7 +88,9 @@ def _fit(source: Source, store: Store, folder: Path, *, max_concurrent: int) -> 
             trial_name_creator=lambda trial: trial.config["leaf"],
             trial_dirname_creator=lambda trial: trial.config["leaf"],
         ),
-        run_config=tune.RunConfig(name="tune", storage_path=str((folder / "ray").resolve()), verbose=0),
+        run_config=tune.RunConfig(
+            name="tune", storage_path=str((folder / "ray").resolve()), verbose=0
+        ),
     )  # fmt: skip
     for result in tuner.fit():
         job = Job.model_validate_json(result.config["job"])
@@ -95,8 +104,13 @@ def connect(address: str) -> None:
 
     # The dashboard serves the state API, without which stopped trials leak their worker groups.
     local = {"include_dashboard": True, "dashboard_host": "127.0.0.1"} if address == "local" else {}
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR,
-             runtime_env={"env_vars": {k: os.environ[k] for k in ENVIRONMENT}}, **local)
+    ray.init(
+        address=address,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": {k: os.environ[k] for k in ENVIRONMENT}},
+        **local,
+    )
 
 
 def num_slots(resources: dict[str, float], need: Run) -> int:
@@ -106,8 +120,10 @@ def num_slots(resources: dict[str, float], need: Run) -> int:
     slots = int(have // (need.workers * each))
     if not slots:
         kind = "GPU" if gpus else "CPU"
-        raise Cramped(f"a leaf needs {need.workers} workers x {each} {kind}, the cluster has "
-                      f"{have:g} {kind}. Lower workers or threads, or join a larger cluster.")
+        raise Cramped(
+            f"a leaf needs {need.workers} workers x {each} {kind}, the cluster has "
+            f"{have:g} {kind}. Lower workers or threads, or join a larger cluster."
+        )
     return slots
 
 

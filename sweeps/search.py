@@ -39,8 +39,9 @@ class Brancher(Searcher):
         log.info("released %s", released.leaf)
         return {"leaf": released.leaf, "job": released.model_dump_json()}
 
-    def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None,
-                          error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
         """A leaf has ended: those that waited for it may go."""
         job = self._running.pop(trial_id, None)
         if job:
@@ -48,8 +49,10 @@ class Brancher(Searcher):
 
     def _free(self, job: Job) -> bool:
         """Whether no running leaf is on the way to a stage that `job` shares and lacks."""
-        return all(shared_epochs(job, other) <= committed_epochs(job, self._has)
-                   for other in self._running.values())
+        return all(
+            shared_epochs(job, other) <= committed_epochs(job, self._has)
+            for other in self._running.values()
+        )
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the stage store is the truth, a sweep goes on from there."""

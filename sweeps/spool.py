@@ -28,16 +28,25 @@ def epochs(path: Path) -> list[Line]:
     return [line for line in read_lines(path)[0] if line["kind"] == "epoch"]
 
 
-def add_epochs(path: Path, rows: Iterator[dict[str, float]] | list[dict[str, float]], *,
-               carried: bool) -> None:
+def add_epochs(
+    path: Path, rows: Iterator[dict[str, float]] | list[dict[str, float]], *, carried: bool
+) -> None:
     """Append history rows that are not in the spool yet; `carried` by a shared stage or not."""
     _end_torn_line(path)
     known = {line["epoch"] for line in epochs(path)}
     for row in rows:
         if int(row["epoch"]) not in known:
             metrics = {k: v for k, v in row.items() if k not in ("epoch", "time")}
-            append(path, {"kind": "epoch", "epoch": int(row["epoch"]), "time": row["time"],
-                          "carried": carried, "metrics": metrics})
+            append(
+                path,
+                {
+                    "kind": "epoch",
+                    "epoch": int(row["epoch"]),
+                    "time": row["time"],
+                    "carried": carried,
+                    "metrics": metrics,
+                },
+            )
 
 
 def append(path: Path, line: Line) -> None:

@@ -1,6 +1,6 @@
 """The stage store: bytes under content-addressed keys, committed last, on disk or object store.
 
-    ROOT/3f/3f9a.../state-5d41402a.pt     files carry the start of their hash, so writers never clash
+    ROOT/3f/3f9a.../state-5d41402a.pt     named after their hash, so that writers never clash
     ROOT/3f/3f9a.../COMMIT                {"state.pt": {"file": ..., "sha256": ...}}; written last
 
 A key without COMMIT does not exist. This module moves bytes; `pct.state` turns them into state.
@@ -65,8 +65,10 @@ class Store:
         path = self._path(key, entry["file"])
         content = self._read(path)
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-            raise StoreError(f"{path}: its content has changed since it was committed. "
-                             "Delete the stage's folder; the sweep trains it anew.")
+            raise StoreError(
+                f"{path}: its content has changed since it was committed. "
+                "Delete the stage's folder; the sweep trains it anew."
+            )
         return content
 
     def names(self, key: str) -> list[str]:
@@ -95,8 +97,10 @@ class Store:
                 content: bytes = file.readall()
                 return content
         except OSError as error:
-            raise StoreError(f"{path}: cannot be read ({error}). Delete the stage's folder; "
-                             "the sweep trains it anew.") from error
+            raise StoreError(
+                f"{path}: cannot be read ({error}). Delete the stage's folder; "
+                "the sweep trains it anew."
+            ) from error
 
     def _write(self, path: str, content: bytes) -> None:
         """Under a temporary name, then renamed."""
@@ -106,5 +110,7 @@ class Store:
                 file.write(content)
             self._place[0].move(temporary, path)
         except OSError as error:
-            raise StoreError(f"{path}: cannot write {len(content)} bytes ({error}). "
-                             "Free space or give another --store; what is committed is safe.") from error
+            raise StoreError(
+                f"{path}: cannot write {len(content)} bytes ({error}). "
+                "Free space or give another --store; what is committed is safe."
+            ) from error

@@ -1,9 +1,7 @@
 """`pct sweep`: recipe, data and what is there already -> finished leaves and the sweep's tables."""
 
-import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +11,7 @@ from data_prep.errors import PctError
 from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
 from pct.config import NUMERICS, Run
-from sweeps import records, spool
+from sweeps import labels, records, spool
 from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_outcome
 from sweeps.points import Points
 from sweeps.recipe import Leaf, Recipe, leaves_at
@@ -23,6 +21,7 @@ from sweeps.source import Listed
 from sweeps.store import Store
 from sweeps.tracking import Draining, Place, Tracker
 from sweeps.tree import Stage, build_tree, identity, path_of, twins, unique_epochs
+
 
 class WrongData(PctError):
     """A data folder that a run cannot use."""
@@ -61,9 +60,15 @@ class Sweep:
 
     def _job(self, leaf: Leaf) -> Job:
         cuts = tuple(stage.last for stage in path_of(leaf.name, self.stages))
-        return Job(leaf=leaf.name, run=leaf.run, base=identity(leaf.run, self.environment),
-                   data=str(self.data.resolve()), store=self.store.root,
-                   folder=str(self.folder.resolve()), snapshots=snapshots(leaf.run, cuts))
+        return Job(
+            leaf=leaf.name,
+            run=leaf.run,
+            base=identity(leaf.run, self.environment),
+            data=str(self.data.resolve()),
+            store=self.store.root,
+            folder=str(self.folder.resolve()),
+            snapshots=snapshots(leaf.run, cuts),
+        )
 
     def of(self, leaves: Sequence[Leaf]) -> "Sweep":
         """The same sweep with these leaves, checked against the data."""
@@ -94,13 +99,23 @@ def prepare_sweep(recipe: Recipe, *, data: Path, folder: Path, store: str | None
     return sweep if recipe.space else checked
 
 
-def run_sweep(sweep: Sweep, place: Place, *, here: bool = False, address: str = "local",
-              max_concurrent: int | None = None,
-              on_tick: Callable[[], None] = lambda: None) -> Result:
+def run_sweep(
+    sweep: Sweep,
+    place: Place,
+    *,
+    here: bool = False,
+    address: str = "local",
+    max_concurrent: int | None = None,
+    on_tick: Callable[[], None] = lambda: None,
+) -> Result:
     """Train what is missing, track it, and write the sweep's tables. Again = go on from there."""
     sweep.folder.mkdir(parents=True, exist_ok=True)
-    tracker = Tracker(place, experiment=f"pct/{sweep.data.name}-{sweep.recipe.name}",
-                      sweep=_sweep_name(sweep), tags=_tags(sweep))
+    tracker = Tracker(
+        place,
+        experiment=f"pct/{sweep.data.name}-{sweep.recipe.name}",
+        sweep=labels.sweep_name(sweep),
+        tags=labels.sweep_tags(sweep),
+    )
     source: Listed | Points
     if sweep.recipe.space:
         source = Points(sweep, begin=lambda part: begin(part, tracker))
@@ -110,11 +125,19 @@ def run_sweep(sweep: Sweep, place: Place, *, here: bool = False, address: str = 
         if source.anything and here:
             run_here(source)
         elif source.anything:
-            run_on_ray(source, sweep.store, sweep.folder, address=address,
-                       need=_neediest(sweep), max_concurrent=max_concurrent)
+            run_on_ray(
+                source,
+                sweep.store,
+                sweep.folder,
+                address=address,
+                need=_neediest(sweep),
+                max_concurrent=max_concurrent,
+            )
         whole = sweep.of(source.leaves) if isinstance(source, Points) else sweep
         outcomes = _settle(whole)
     for job in whole.jobs:
+        if job.leaf not in tracker.run_ids:  # of a point that an earlier session settled
+            tracker.register(job, params=labels.run_params(job), tags=labels.trial_tags(job, whole))
         tracker.close(job, outcomes[job.leaf])
     tracker.close_sweep(failed=any(o.status == "FAILED" for o in outcomes.values()))
     return _write_tables(whole, outcomes, tracker)
@@ -126,7 +149,7 @@ def begin(sweep: Sweep, tracker: Tracker) -> list[Job]:
     for job in todo:
         _clear(job)
     for job in sweep.jobs:
-        tracker.register(job, params=_params(job), tags=_trial_tags(job, sweep))
+        tracker.register(job, params=labels.run_params(job), tags=labels.trial_tags(job, sweep))
     return [job for job in todo if sweep.same[job.leaf] == job.leaf]
 
 
@@ -142,40 +165,24 @@ def _write_tables(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) 
     history = records.write_history(sweep.folder, sweep.jobs)
     records.write_scores(sweep.folder, sweep.jobs)
     paths = {job.leaf: path_of(job.leaf, sweep.stages) for job in sweep.jobs}
-    records.write_trials(sweep.folder, sweep.jobs, outcomes, paths, sweep.same,
-                         tracker.run_ids)
+    records.write_trials(sweep.folder, sweep.jobs, outcomes, paths, sweep.same, tracker.run_ids)
     own = history[~history["carried"]].drop_duplicates(["trial", "epoch"])
     result = Result(
         outcomes=outcomes, trained_epochs=len(own), unique_epochs=unique_epochs(sweep.stages),
         written_epochs=sum(outcome.epochs for outcome in outcomes.values()),
         experiment_id=tracker.experiment_id, selected_by=sweep.jobs[0].run.select.metric,
     )  # fmt: skip
-    records.write_summary(sweep.folder, _summary(sweep, result))
+    records.write_summary(sweep.folder, labels.summary(sweep, result))
     return result
-
-
-def _summary(sweep: Sweep, result: Result) -> dict[str, Any]:
-    """`sweep.json`."""
-    manifest = sweep.manifest
-    return {
-        "sweep": _sweep_name(sweep), "recipe": sweep.recipe.name, "preset": sweep.recipe.base,
-        "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "epochs_written": result.written_epochs, "epochs_planned": result.unique_epochs,
-        "epochs_trained": result.trained_epochs,
-        "data": {"folder": str(sweep.data.resolve()), "digest": manifest.digest,
-                 "split_sha": manifest.split_sha, "grid": asdict(manifest.grid),
-                 "num_cases": manifest.num_cases, "mask_backends": list(manifest.mask_backends)},
-        "select": {"metric": result.selected_by, "mode": "max"},
-        "store": sweep.store.root, "experiment_id": result.experiment_id,
-        "versions": {name: version(name) for name in ("torch", "monai", "kornia", "ray", "mlflow")}
-        | {"python": platform.python_version(), "pct-sweeps": version("pct-sweeps")},
-    }  # fmt: skip
 
 
 def done_epochs(folder: Path) -> int:
     """Epochs that the sweep's trials have trained themselves so far."""
-    return sum(not line["carried"] for path in (folder / "spool").glob("*.jsonl")
-               for line in spool.epochs(path))
+    return sum(
+        not line["carried"]
+        for path in (folder / "spool").glob("*.jsonl")
+        for line in spool.epochs(path)
+    )
 
 
 def check_fit(leaf: Leaf, manifest: Manifest, data: Path) -> None:
@@ -185,10 +192,13 @@ def check_fit(leaf: Leaf, manifest: Manifest, data: Path) -> None:
         raise WrongData(
             f"{leaf.name} wants {wants.arm} slices of {wants.size} pixels, {data} holds {grid.arm} "
             f"of {grid.size}. Prepare them: pct prep SOURCE --from DIR --to DATA --arm {wants.arm} "
-            f"--size {wants.size}.")
+            f"--size {wants.size}."
+        )
     if manifest.num_slices["train"] < leaf.run.batch:
-        raise WrongData(f"{leaf.name}: batch {leaf.run.batch} is more than the "
-                        f"{manifest.num_slices['train']} training slices of {data}. Lower batch.")
+        raise WrongData(
+            f"{leaf.name}: batch {leaf.run.batch} is more than the "
+            f"{manifest.num_slices['train']} training slices of {data}. Lower batch."
+        )
 
 
 def _resolved(leaf: Leaf) -> Leaf:
@@ -226,38 +236,3 @@ def _settle(sweep: Sweep) -> dict[str, Outcome]:
             write_outcome(job, outcome)
         outcomes[job.leaf] = outcome
     return outcomes
-
-
-def _sweep_name(sweep: Sweep) -> str:
-    return f"{sweep.recipe.name}-{sweep.folder.resolve().name}-{sweep.manifest.digest[:8]}"
-
-
-def _tags(sweep: Sweep) -> dict[str, str]:
-    return {"pct.recipe": sweep.recipe.name, "pct.data_digest": sweep.manifest.digest,
-            "pct.split_sha": sweep.manifest.split_sha,
-            "pct.mask_backend": ",".join(sweep.manifest.mask_backends)}
-
-
-def _trial_tags(job: Job, sweep: Sweep) -> dict[str, str]:
-    path = path_of(job.leaf, sweep.stages)
-    lineage = " > ".join(f"{stage.first}-{stage.last}:{stage.key[:8]}" for stage in path)
-    same = sweep.same[job.leaf]
-    return {"pct.lineage": lineage, "pct.config_sha": job.base,
-            "mlflow.note.content": f"Trial {job.leaf} of recipe {sweep.recipe.name}, {job.run.epochs} "
-            f"epochs. Stages {lineage}." + (f" The same run as {same}." if same != job.leaf else "")}
-
-
-def _params(job: Job) -> dict[str, Any]:
-    """Fixed at the start: schedules as text (`20, 0 from 41`), size of the run, seed."""
-    run: Run = job.run
-    schedules = {name: ", ".join(_spell(step) for step in steps) for name, steps in run.schedule}
-    return {**schedules, "epochs": run.epochs, "batch": run.batch, "seed": run.seed,
-            "workers": run.workers, "generator": "-".join(map(str, run.generator.channels)),
-            "warmup_epochs": run.warmup_epochs, "mask_fill": run.loss.mask_fill, "gan": run.loss.gan}
-
-
-def _spell(step: tuple[int, float | str]) -> str:
-    """`20`, or `0 from 41` for a later step."""
-    finished, value = step
-    shown = value if isinstance(value, str) else f"{value:g}"
-    return f"{shown} from {finished + 1}" if finished else shown

@@ -1,4 +1,4 @@
-"""The driver's link to MLflow: spools on disk are drained into runs. Trials never open the database.
+"""The driver's link to MLflow: spools are drained into runs. Trials never open the database.
 
 Parent run = sweep, one child a trial, step = epoch. Sending may be late, it never stops training:
 what cannot be sent stays in the spool and is tried again.
@@ -49,15 +49,19 @@ def client_at(place: Place) -> MlflowClient:
         client = MlflowClient(tracking_uri=place.uri)
         client.search_experiments(max_results=1)
     except (MlflowException, OSError) as error:
-        raise NoTracking(f"{place.uri}: cannot be reached ({error}). Start the server, "
-                         "or leave out --tracking for a local file.") from error
+        raise NoTracking(
+            f"{place.uri}: cannot be reached ({error}). Start the server, "
+            "or leave out --tracking for a local file."
+        ) from error
     return client
 
 
 class Tracker:
-    """The sweep's runs in MLflow: `register` each leaf, `drain` now and then, `close` each outcome."""
+    """The sweep's runs in MLflow: `register` each leaf, `drain` often, `close` each outcome."""
 
-    def __init__(self, place: Place, *, experiment: str, sweep: str, tags: Mapping[str, str]) -> None:
+    def __init__(
+        self, place: Place, *, experiment: str, sweep: str, tags: Mapping[str, str]
+    ) -> None:
         self.client = client_at(place)
         self.experiment_id = _experiment(self.client, place, experiment)
         self._sweep, self._tags = sweep, dict(tags)
@@ -68,8 +72,14 @@ class Tracker:
 
     def register(self, job: Job, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Find or make the run of a leaf; parameters are fixed at its start. Returns the run id."""
-        own = {**self._tags, **tags, "pct.kind": "trial", "pct.trial": job.leaf,
-               "mlflow.parentRunId": self.parent_id, "pct.key": job.key(job.run.epochs)}
+        own = {
+            **self._tags,
+            **tags,
+            "pct.kind": "trial",
+            "pct.trial": job.leaf,
+            "mlflow.parentRunId": self.parent_id,
+            "pct.key": job.key(job.run.epochs),
+        }
         run_id = self._run(job.leaf, job.leaf, own, params)
         with self._lock:
             self._runs[job.leaf], self._jobs[job.leaf] = run_id, job
@@ -92,8 +102,11 @@ class Tracker:
     def close(self, job: Job, outcome: Outcome) -> None:
         """Log a leaf's final metrics and end its run."""
         run_id = self._runs[job.leaf]
-        final = {**outcome.final, "best/epoch": float(outcome.best_epoch),
-                 f"best/{job.run.select.metric}": outcome.best_value}
+        final = {
+            **outcome.final,
+            "best/epoch": float(outcome.best_epoch),
+            f"best/{job.run.select.metric}": outcome.best_value,
+        }
         self._log(run_id, final.items(), step=outcome.epochs, timestamp=_now_ms())
         self.client.set_tag(run_id, "pct.reason", outcome.reason[:500])
         self.client.set_terminated(run_id, outcome.status)
@@ -116,8 +129,10 @@ class Tracker:
         for at in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[at : at + BATCH])
         if end > offset:
-            self.client.log_batch(run_id, tags=[RunTag("pct.spool_offset", str(end)),
-                                                RunTag("pct.last_epoch", str(last))])
+            self.client.log_batch(
+                run_id,
+                tags=[RunTag("pct.spool_offset", str(end)), RunTag("pct.last_epoch", str(last))],
+            )
 
     def _log_image(self, job: Job, run_id: str, line: Mapping[str, Any]) -> None:
         from PIL import Image
@@ -125,11 +140,18 @@ class Tracker:
         with Image.open(Path(job.folder) / line["path"]) as image:
             self.client.log_image(run_id, image, key=line["key"], step=line["epoch"])
 
-    def _log(self, run_id: str, items: Iterable[tuple[str, float]], *, step: int, timestamp: int) -> None:
+    def _log(
+        self, run_id: str, items: Iterable[tuple[str, float]], *, step: int, timestamp: int
+    ) -> None:
         self.client.log_batch(run_id, metrics=_metrics(items, step, timestamp))
 
-    def _run(self, key: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any] | None = None,
-             ) -> str:
+    def _run(
+        self,
+        key: str,
+        name: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any] | None = None,
+    ) -> str:
         """The run of this sweep with this key, set running again, or a new one."""
         found = self.client.search_runs(
             [self.experiment_id],
@@ -149,8 +171,9 @@ class Tracker:
 class Draining:
     """A thread that drains every `seconds` while the `with` block runs, and once after it."""
 
-    def __init__(self, tracker: Tracker, *, seconds: float = 1.0,
-                 also: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, tracker: Tracker, *, seconds: float = 1.0, also: Callable[[], None] = lambda: None
+    ) -> None:
         self._tracker, self._seconds, self._also = tracker, seconds, also
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -184,8 +207,9 @@ def _experiment(client: MlflowClient, place: Place, name: str) -> str:
 
 def _metrics(items: Iterable[tuple[str, float]], step: int, timestamp: int) -> list[Metric]:
     """Finite values only: MLflow would store infinity as 1.8e308 and wreck the axis."""
-    return [Metric(name, float(value), timestamp, step) for name, value in items
-            if math.isfinite(value)]
+    return [
+        Metric(name, float(value), timestamp, step) for name, value in items if math.isfinite(value)
+    ]
 
 
 def _now_ms() -> int:

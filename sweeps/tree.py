@@ -63,13 +63,16 @@ def prefix_key(base: str, run: Run, finished: int) -> str:
     >>> prefix_key("b", one, 5) == prefix_key("b", two, 5)
     True
     """
-    return _prefix_key(base, tuple((at, values_at(run, at)) for at in changes(run) if at < finished),
-                       finished)
+    return _prefix_key(
+        base, tuple((at, values_at(run, at)) for at in changes(run) if at < finished), finished
+    )
 
 
 @lru_cache(maxsize=65536)
 def _prefix_key(base: str, steps: tuple[tuple[int, Values], ...], finished: int) -> str:
-    distinct = [step for index, step in enumerate(steps) if not index or step[1] != steps[index - 1][1]]
+    distinct = [
+        step for index, step in enumerate(steps) if not index or step[1] != steps[index - 1][1]
+    ]
     return _sha([base, distinct, finished])
 
 
@@ -87,20 +90,28 @@ def _grow(leaves: tuple[Leaf, ...], bases: dict[str, str], finished: int) -> tup
     stages = []
     for (base, values), members in groups.items():
         last = min(_next_cut(leaf.run, finished) for leaf in members)
-        stages.append(Stage(
-            key=prefix_key(base, members[0].run, last),
-            first=finished + 1,
-            last=last,
-            values=values,
-            leaves=tuple(leaf.name for leaf in members),
-            children=_grow(tuple(members), bases, last),
-        ))
+        stages.append(
+            Stage(
+                key=prefix_key(base, members[0].run, last),
+                first=finished + 1,
+                last=last,
+                values=values,
+                leaves=tuple(leaf.name for leaf in members),
+                children=_grow(tuple(members), bases, last),
+            )
+        )
     return tuple(stages)
 
 
 def _next_cut(run: Run, finished: int) -> int:
-    return min((key for key in changes(run) if key > finished
-                and values_at(run, key) != values_at(run, finished)), default=run.epochs)
+    return min(
+        (
+            key
+            for key in changes(run)
+            if key > finished and values_at(run, key) != values_at(run, finished)
+        ),
+        default=run.epochs,
+    )
 
 
 def walk(stages: Sequence[Stage]) -> list[Stage]:

@@ -97,7 +97,12 @@ def draw_panels(job: Job, generator: Generator, data: TrainingData, stem: str) -
     panels = {}
     for seen in look(generator, data.val, job.run):
         error = np.where(seen.head, seen.pct_hu - seen.ct_hu, 0.0)
-        tiles = [mr_tile(seen.mr_unit, window=(-1.0, 1.0)), hu_tile(seen.ct_hu), hu_tile(seen.pct_hu), error_tile(error)]
+        tiles = [
+            mr_tile(seen.mr_unit, window=(-1.0, 1.0)),
+            hu_tile(seen.ct_hu),
+            hu_tile(seen.pct_hu),
+            error_tile(error),
+        ]
         path = job.panels / f".{stem}_{seen.case}.draw.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         draw_grid([tiles], titles=["MR", "CT", "pCT", "pCT - CT in the head"], path=path)
