@@ -22,7 +22,9 @@ def disc_slices(*, cases: int, per_case: int, size: int = 32, seed: int = 0) -> 
     count = cases * per_case
     grid = np.stack(np.meshgrid(*[np.arange(size)] * 2, indexing="ij"), -1)
     centre = size / 2 + rng.uniform(-2, 2, (count, 1, 1, 2))
-    reach = np.linalg.norm(grid[None] - centre, axis=-1) / rng.uniform(0.3, 0.4, (count, 1, 1)) / size
+    reach = (
+        np.linalg.norm(grid[None] - centre, axis=-1) / rng.uniform(0.3, 0.4, (count, 1, 1)) / size
+    )
     head = reach < 1
     rim = head & (reach > 0.8)
     texture = rng.normal(0, 20, head.shape)
@@ -32,8 +34,15 @@ def disc_slices(*, cases: int, per_case: int, size: int = 32, seed: int = 0) -> 
     ones = np.ones(count)
     window = np.stack([ones * 20, ones * 1100], 1)
     return Slices(
-        subject=subject, z=np.tile(np.arange(per_case, dtype=np.int32), cases),
-        mr_codes=mr.clip(0).astype(np.uint16), mr_slope=ones, mr_intercept=ones * 0,
-        mr_head_window=window, mr_volume_window=window, ct_hu=ct.astype(np.int16),
-        head=head, skull=rim, valid=head,
+        subject=subject,
+        z=np.tile(np.arange(per_case, dtype=np.int32), cases),
+        mr_codes=mr.clip(0).astype(np.uint16),
+        mr_slope=ones,
+        mr_intercept=ones * 0,
+        mr_head_window=window,
+        mr_volume_window=window,
+        ct_hu=ct.astype(np.int16),
+        head=head,
+        skull=rim,
+        valid=head,
     )

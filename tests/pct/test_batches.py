@@ -40,8 +40,12 @@ def test_mr_is_scaled_by_the_window_that_the_run_asks_for():
 
 def test_mr_does_not_depend_on_how_it_was_coded():
     table = disc_slices(cases=1, per_case=2)
-    recoded = replace(table, mr_codes=((table.mr_codes + 50) * 4).astype(np.uint16),
-                      mr_slope=table.mr_slope / 4, mr_intercept=table.mr_intercept - 50)
+    recoded = replace(
+        table,
+        mr_codes=((table.mr_codes + 50) * 4).astype(np.uint16),
+        mr_slope=table.mr_slope / 4,
+        mr_intercept=table.mr_intercept - 50,
+    )
     torch.testing.assert_close(batch_of(recoded).mr, batch_of(table).mr)
 
 
@@ -57,7 +61,11 @@ def test_the_head_of_a_batch_is_the_head_with_mr():
 def test_flipping_mirrors_left_and_right_of_the_named_pairs_in_all_three_images():
     batch = batch_of(disc_slices(cases=1, per_case=3))
     flipped = batch.flipped(torch.tensor([True, False, True]))
-    for before, after in ((batch.mr, flipped.mr), (batch.ct, flipped.ct), (batch.head, flipped.head)):
+    for before, after in (
+        (batch.mr, flipped.mr),
+        (batch.ct, flipped.ct),
+        (batch.head, flipped.head),
+    ):
         assert torch.equal(after[0], before[0].flip(-1))
         assert torch.equal(after[1], before[1])
         assert torch.equal(after[2], before[2].flip(-1))

@@ -25,7 +25,9 @@ def overridden(preset: str, *overrides: str) -> Run:
 def test_an_unknown_key_is_refused_with_the_nearest_known_one():
     with pytest.raises(BadConfig, match=r"epoch: no such setting: did you mean epochs\?"):
         build_run({"epoch": 3})
-    with pytest.raises(BadConfig, match=r"generator.chanels: no such setting: did you mean channels\?"):
+    with pytest.raises(
+        BadConfig, match=r"generator.chanels: no such setting: did you mean channels\?"
+    ):
         build_run({"generator": {"chanels": [8, 16]}})
     with pytest.raises(BadConfig, match=r"lamda_ngf: no such setting: did you mean lambda_ngf\?"):
         build_run({"lamda_ngf": 3})
@@ -51,12 +53,22 @@ def test_several_mistakes_come_in_one_message_a_line_each():
 
 def test_several_contradictions_come_in_one_message():
     with pytest.raises(BadConfig) as caught:
-        build_run({"epochs": 4, "warmup_epochs": 4, "batch": 5, "workers": 2, "stop": {"after": 9},
-                   "schedule": {"lambda_ngf": {0: 20, 7: 0}}})
-    for part in ("batch 5 does not divide by workers 2",
-                 "warmup_epochs 4 leaves none of 4 epochs",
-                 "stop.after 9 is not before epochs 4",
-                 "schedule.lambda_ngf changes after 7 epochs, the run ends at 4"):
+        build_run(
+            {
+                "epochs": 4,
+                "warmup_epochs": 4,
+                "batch": 5,
+                "workers": 2,
+                "stop": {"after": 9},
+                "schedule": {"lambda_ngf": {0: 20, 7: 0}},
+            }
+        )
+    for part in (
+        "batch 5 does not divide by workers 2",
+        "warmup_epochs 4 leaves none of 4 epochs",
+        "stop.after 9 is not before epochs 4",
+        "schedule.lambda_ngf changes after 7 epochs, the run ends at 4",
+    ):
         assert part in str(caught.value)
 
 
@@ -67,7 +79,9 @@ def test_a_batch_must_divide_by_the_workers():
 
 
 def test_every_preset_makes_a_run():
-    assert {"thesis_exp1", "thesis_exp4", "resize", "crop", "laptop", "smoke"} <= set(preset_names())
+    assert {"thesis_exp1", "thesis_exp4", "resize", "crop", "laptop", "smoke"} <= set(
+        preset_names()
+    )
     for name in preset_names():
         assert build_run(load_preset(name)).epochs >= 1
 
@@ -142,8 +156,15 @@ def test_a_yaml_file_that_holds_no_mapping_is_refused(tmp_path, text, found):
 
 
 def test_overrides_reach_sections_by_a_dot_and_schedules_by_their_bare_name():
-    run = overridden("smoke", "epochs=9", "data.size=32", "lambda_ngf=3", "schedule.lr_g=1e-3",
-                     "lambda_bg={0: 1, 4: 2}", "generator.channels=[4, 8]")
+    run = overridden(
+        "smoke",
+        "epochs=9",
+        "data.size=32",
+        "lambda_ngf=3",
+        "schedule.lr_g=1e-3",
+        "lambda_bg={0: 1, 4: 2}",
+        "generator.channels=[4, 8]",
+    )
     assert (run.epochs, run.data.size, run.generator.channels) == (9, 32, (4, 8))
     assert run.data.arm == "resize"
     assert run.schedule.lambda_ngf == ((0, 3.0),)

@@ -37,9 +37,11 @@ def test_ngf_falls_with_the_squared_cosine_of_the_angle_between_edges(angle):
     cosine = math.cos(math.radians(angle))
     both = {"mask": INSIDE, "alpha": 1e-6}
     assert ngf(ramp(10), ramp(10 + angle), **both).item() == pytest.approx(
-        1 - cosine**2 / 2, abs=1e-5)
+        1 - cosine**2 / 2, abs=1e-5
+    )
     assert ngf(ramp(10), ramp(10 + angle), form="full", **both).item() == pytest.approx(
-        1 - cosine**2, abs=1e-5)
+        1 - cosine**2, abs=1e-5
+    )
 
 
 def test_alpha_is_an_intensity_a_pixel():
@@ -89,7 +91,8 @@ def test_the_gradient_of_ngf_is_that_of_finite_differences():
         with torch.no_grad():
             up, down = ngf(pct + moved, mr, alpha=0.3), ngf(pct - moved, mr, alpha=0.3)
         assert pct.grad[0, 0, row, column].item() == pytest.approx(
-            ((up - down) / (2 * step)).item(), abs=2e-4)
+            ((up - down) / (2 * step)).item(), abs=2e-4
+        )
 
 
 def test_the_gradients_of_the_other_terms_are_those_of_finite_differences_in_double_precision():
@@ -150,8 +153,10 @@ def test_adversarial_losses_have_their_closed_forms(level):
     logits = [torch.full((2, 1, 3, 3), level)]
     sigmoid = 1 / (1 + math.exp(-level))
     for real, kind, expected in [
-        (True, "bce", -math.log(sigmoid)), (False, "bce", -math.log(1 - sigmoid)),
-        (True, "lsgan", (level - 1) ** 2), (False, "lsgan", level**2),
+        (True, "bce", -math.log(sigmoid)),
+        (False, "bce", -math.log(1 - sigmoid)),
+        (True, "lsgan", (level - 1) ** 2),
+        (False, "lsgan", level**2),
     ]:
         assert adversarial(logits, real=real, kind=kind).item() == pytest.approx(expected, rel=1e-4)
 
@@ -175,4 +180,6 @@ def test_no_gradient_of_an_eroded_mask_reaches_over_the_rim():
     other = torch.where(mask > 0, pct, noise(3, 1, 1, 9, 9))
     inner = erode(mask)
     assert torch.equal(ngf(pct, mr, alpha=0.08, mask=inner), ngf(other, mr, alpha=0.08, mask=inner))
-    assert not torch.equal(ngf(pct, mr, alpha=0.08, mask=mask), ngf(other, mr, alpha=0.08, mask=mask))
+    assert not torch.equal(
+        ngf(pct, mr, alpha=0.08, mask=mask), ngf(other, mr, alpha=0.08, mask=mask)
+    )

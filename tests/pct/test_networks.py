@@ -13,11 +13,14 @@ def noise(*shape: int) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-@pytest.mark.parametrize(("preset", "changes", "expected"), [
-    ("resize", {}, 31_608_449),
-    ("resize", {"head": "raw"}, 31_498_701),
-    ("thesis_exp1", {}, 31_478_731),  # raw, and instance norm has no weights of its own
-])
+@pytest.mark.parametrize(
+    ("preset", "changes", "expected"),
+    [
+        ("resize", {}, 31_608_449),
+        ("resize", {"head": "raw"}, 31_498_701),
+        ("thesis_exp1", {}, 31_478_731),  # raw, and instance norm has no weights of its own
+    ],
+)
 def test_the_generator_of_a_preset_has_its_number_of_parameters(preset, changes, expected):
     config = build_run(load_preset(preset)).generator.model_copy(update=changes)
     with torch.device("meta"):
@@ -31,8 +34,9 @@ def test_the_discriminator_of_the_thesis_has_22_million_parameters():
 
 def test_the_filters_of_the_discriminator_double_up_to_512():
     with torch.device("meta"):
-        convolutions = [m for m in PatchDiscriminator(filters=128, layers=4)
-                        if isinstance(m, torch.nn.Conv2d)]
+        convolutions = [
+            m for m in PatchDiscriminator(filters=128, layers=4) if isinstance(m, torch.nn.Conv2d)
+        ]
     assert [m.out_channels for m in convolutions] == [128, 256, 512, 512, 512, 1]
     assert [m.stride[0] for m in convolutions] == [2, 2, 2, 2, 1, 1]
 
@@ -59,10 +63,15 @@ def test_padding_to_the_stride_is_air_at_the_far_sides():
     assert torch.equal(generator(mr), generator(padded)[..., :14, :13])
 
 
-@pytest.mark.parametrize(("size", "layers", "expected"), [
-    # A stride of 2 gives floor(n / 2) + 1, each of the two last convolutions n + 1.
-    (256, 4, [19, 11]), (128, 3, [19, 11]), (64, 2, [19, 11]),
-])
+@pytest.mark.parametrize(
+    ("size", "layers", "expected"),
+    [
+        # A stride of 2 gives floor(n / 2) + 1, each of the two last convolutions n + 1.
+        (256, 4, [19, 11]),
+        (128, 3, [19, 11]),
+        (64, 2, [19, 11]),
+    ],
+)
 def test_each_scale_of_the_discriminator_judges_patches_of_its_own_size(size, layers, expected):
     discriminator = Discriminator(DiscriminatorConfig(filters=2, layers=layers, scales=2))
     pair = noise(2, 1, size, size)

@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_random_schedules_hold_the_last_key_at_or_before():
         steps = parse_steps(dict(rng.sample(sorted(given.items()), len(given))))
         for finished in range(35):
             assert value_at(steps, finished) == given[max(k for k in given if k <= finished)]
-        assert all(a[1] != b[1] for a, b in zip(steps, steps[1:], strict=False))
+        assert all(a[1] != b[1] for a, b in pairwise(steps))
         assert simplify(steps) == steps
 
 
@@ -38,25 +39,33 @@ def test_a_run_survives_json():
     for _ in range(50):
         keys = sorted(rng.sample(range(1, 6), rng.randint(0, 3)))
         steps = {0: rng.random(), **{key: rng.random() for key in keys}}
-        run = tiny_run(schedule={"lambda_ngf": steps, "lr_g": rng.random(),
-                                 "fork_restore": {0: "full", 3: "weights"}})
+        run = tiny_run(
+            schedule={
+                "lambda_ngf": steps,
+                "lr_g": rng.random(),
+                "fork_restore": {0: "full", 3: "weights"},
+            }
+        )
         assert Run.model_validate_json(run.model_dump_json()) == run
         assert Run.model_validate(json.loads(json.dumps(run.model_dump(mode="json")))) == run
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    ({5: 1}, r"has keys \[5\]; a schedule starts at 0"),
-    ({}, r"has keys \[\]; a schedule starts at 0"),
-    ({-3: 1, 0: 2}, "a schedule starts at 0"),
-    ({0: 1, "keep": 2}, "keys are numbers of finished epochs"),
-    ({0: 1, 2.5: 2}, "keys are numbers of finished epochs"),
-    ({0: True}, "holds True; expected a number"),
-    ({0: None}, "holds None; expected a number"),
-    ("often", "holds 'often' from 0; expected a number"),
-    (-1, "is -1.0 from 0; expected a number of 0 or more"),
-    (float("inf"), "is inf from 0; expected a number of 0 or more"),
-    (float("nan"), "is nan from 0; expected a number of 0 or more"),
-])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({5: 1}, r"has keys \[5\]; a schedule starts at 0"),
+        ({}, r"has keys \[\]; a schedule starts at 0"),
+        ({-3: 1, 0: 2}, "a schedule starts at 0"),
+        ({0: 1, "keep": 2}, "keys are numbers of finished epochs"),
+        ({0: 1, 2.5: 2}, "keys are numbers of finished epochs"),
+        ({0: True}, "holds True; expected a number"),
+        ({0: None}, "holds None; expected a number"),
+        ("often", "holds 'often' from 0; expected a number"),
+        (-1, "is -1.0 from 0; expected a number of 0 or more"),
+        (float("inf"), "is inf from 0; expected a number of 0 or more"),
+        (float("nan"), "is nan from 0; expected a number of 0 or more"),
+    ],
+)
 def test_what_is_no_schedule_is_refused_with_the_reason(given, message):
     with pytest.raises(BadConfig, match=message) as caught:
         build_run({"schedule": {"lambda_ngf": given}})
