@@ -137,7 +137,7 @@ def train_step(state: TrainState, batch: Batch, weights: Weights, run: Run) -> d
     with torch.autocast(batch.mr.device.type, torch.bfloat16, enabled=bf16):
         pct = state.generator(batch.mr).float()
         terms = paired_terms(pct, batch.mr, target, batch.head, weights=weights, how=run.loss)
-        total = weighted_sum(terms, weights)
+        total = weighted_sum(terms, weights) if terms else 0.0 * pct.sum()
         if adversarial:
             mr_seen = fill(batch.mr, batch.head, run.loss)
             leaf = pct.detach().requires_grad_()

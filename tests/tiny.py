@@ -1,11 +1,14 @@
 """Pairs small enough for a test: discs with a bone rim, bright inside in MR and dark at the rim."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from data_prep.schema import Slices
 from pct.config import Run, build_run, load_preset, merge
+
+if TYPE_CHECKING:
+    from pct.batches import Batch
 
 
 def tiny_run(**settings: Any) -> Run:
@@ -45,4 +48,15 @@ def disc_slices(*, cases: int, per_case: int, size: int = 32, seed: int = 0) -> 
         head=head,
         skull=rim,
         valid=head,
+    )
+
+
+def tiny_batch(seed: int, run: Run) -> "Batch":
+    """Four pairs of discs of 32 pixels."""
+    import torch
+
+    from pct.batches import make_batch
+
+    return make_batch(
+        disc_slices(cases=1, per_case=4, seed=seed), np.arange(4), run, torch.device("cpu")
     )

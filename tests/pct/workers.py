@@ -1,0 +1,51 @@
+"""What a worker process of `test_world` does: train over gloo, straight and resumed."""
+
+import datetime
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+
+from pct.config import Run
+from pct.state import from_bytes, start, to_bytes
+from pct.train import TrainingData, fit
+from pct.world import gather
+from tests.tiny import disc_slices, tiny_run
+
+
+def train_together(rank: int, world: int, folder: str) -> None:
+    """Train 6 epochs straight, and 3 + 3 through bytes; rank 0 writes what came of both."""
+    torch.set_num_threads(1)
+    store = distributed.FileStore(str(Path(folder) / "rendezvous"), world)
+    limit = datetime.timedelta(seconds=60)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=limit)
+    run = tiny_run(workers=world, schedule={"lambda_ngf": {0: 20, 3: 0}, "lambda_bg": 10})
+    # Heads of very different size in a batch: the shares of the workers' masks differ.
+    data = TrainingData(disc_slices(cases=3, per_case=4), disc_slices(cases=2, per_case=3, seed=9))
+    straight = summary(fit(start(run), run, data, until=6))
+    half = to_bytes(fit(start(run), run, data, until=3))
+    resumed = summary(fit(from_bytes(half, run), run, data, until=6))
+    randoms = len(torch.load(io.BytesIO(half), weights_only=True)["randoms"])
+    equal_run = without_batch_statistics(workers=world)
+    together = fit(start(equal_run), equal_run, data, until=1)
+    found = gather({"straight": straight, "resumed": resumed, "together": summary(together)})
+    if rank == 0:
+        content = {"workers": found, "randoms": randoms}
+        (Path(folder) / "found.json").write_text(json.dumps(content))
+    distributed.destroy_process_group()
+
+
+def without_batch_statistics(*, workers: int) -> Run:
+    """A run that gives the same losses and gradients on any number of workers."""
+    return tiny_run(
+        workers=workers, flip=0, generator={"norm": "instance"}, schedule={"lambda_bg": 10}
+    )
+
+
+def summary(state: Any) -> dict[str, Any]:
+    terms = {k: v for k, v in state.history[0].items() if k.startswith(("loss/", "val/"))}
+    total = [p.double().sum().item() for p in state.generator.parameters()]
+    return {"fingerprint": state.fingerprint(), "weights": total, "first_epoch": terms}
