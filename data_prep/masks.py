@@ -40,7 +40,8 @@ class Masks:
     """Two masks on the CT's grid; `backend` says what drew them, for example `threshold-1`."""
 
     head: Volume
-    """Outline with scalp, filled: air in sinuses belongs to it, couch and frame do not."""
+    """Outline with scalp, filled: air in sinuses belongs to it, couch and frame do not (but for
+    some 10 mm of the pins that touch the skin)."""
     skull: Volume
     backend: str
 

@@ -174,5 +174,5 @@ def _font(points: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 def _save(sheet: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    sheet.save(temporary, format="PNG", optimize=False, compress_level=6)
+    sheet.save(temporary, format="PNG", optimize=False, compress_level=3)
     temporary.replace(path)

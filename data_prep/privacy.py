@@ -21,6 +21,7 @@ from data_prep.errors import PctError
 
 IdPolicy = Literal["hash", "keep"]
 
+_KEPT = "keep"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -52,7 +53,7 @@ class Pseudonyms:
     def fingerprint(self) -> str:
         """What tells one key from another without giving it away; `keep` where there is none."""
         if self.key is None:
-            return "keep"
+            return _KEPT
         return hashlib.sha256(b"pct-key-1:" + self.key).hexdigest()[:16]
 
 
@@ -75,17 +76,17 @@ def open_pseudonyms(data: Path, policy: IdPolicy) -> Pseudonyms:
         found = Pseudonyms(None)
     elif path.is_file():
         found = Pseudonyms(path.read_bytes().strip())
-    elif made_with is not None:
-        raise IdError(
-            f"{data}: was made with ids {made_with!r}, but {path} is absent. Put DATA.private "
-            "back, or prepare into a new folder."
-        )
-    else:
+    elif made_with is None:
         found = Pseudonyms(_new_key(path))
+    else:
+        raise IdError(
+            f"{data}: its ids were made with {_in_words(made_with)}, and {path} is absent. Use the "
+            "same `--ids`, put DATA.private back, or prepare into a new folder."
+        )
     if made_with not in (None, found.fingerprint):
         raise IdError(
-            f"{data}: was made with ids {made_with!r}, this run has {found.fingerprint!r}. Use the "
-            "same `--ids` and key, or prepare into a new folder."
+            f"{data}: its ids were made with {_in_words(made_with)}, this run has "
+            f"{_in_words(found.fingerprint)}. Use the same `--ids` and key, or a new folder."
         )
     return found
 
@@ -99,6 +100,10 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]
         writer.writerow(columns)
         writer.writerows(rows)
     temporary.replace(path)
+
+
+def _in_words(fingerprint: str) -> str:
+    return "`--ids keep`" if fingerprint == _KEPT else f"key {fingerprint}"
 
 
 def _new_key(path: Path) -> bytes:

@@ -115,11 +115,11 @@ CASE_SCHEMA = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
         pa.field("mask_backend", pa.string()),
         pa.field("num_slices", pa.int32(), nullable=False),
-        pa.field("ct_shape", pa.list_(pa.int32(), 3)),
-        pa.field("ct_spacing_mm", pa.list_(pa.float64(), 3)),
-        pa.field("mr_shape", pa.list_(pa.int32(), 3)),
-        pa.field("mr_spacing_mm", pa.list_(pa.float64(), 3)),
-        pa.field("mr_head_window", pa.list_(pa.float64(), 2)),
+        pa.field("ct_shape", pa.list_(pa.int32())),
+        pa.field("ct_spacing_mm", pa.list_(pa.float64())),
+        pa.field("mr_shape", pa.list_(pa.int32())),
+        pa.field("mr_spacing_mm", pa.list_(pa.float64())),
+        pa.field("mr_head_window", pa.list_(pa.float64())),
         pa.field("head_in_mr", pa.float64()),  # share of the head inside the MR's field of view
         pa.field("head_kept", pa.float64()),  # share of the head inside the slice grid
         pa.field("flip_margin", pa.float64()),  # (NMI - 1) of the identity over the best other flip
