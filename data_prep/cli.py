@@ -7,51 +7,53 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from data_prep.one_case import CaseRecord, PrepConfig
-    from data_prep.sources import Candidate
+    from data_prep.sources import Case
 
+Source = Annotated[Literal["tcia", "synthrad", "nifti"], typer.Argument(help="its layout")]
+From = Annotated[Path, typer.Option("--from", help="download or folder; nifti: a CSV table")]
 DataFolder = Annotated[Path, typer.Option(help="data folder to write; again resumes")]
+ArmName = Annotated[Literal["resize", "crop"], typer.Option(help="how slices are fit")]
+Size = Annotated[int, typer.Option(help="pixels along each side of a slice")]
+PixelMm = Annotated[
+    Optional[float],  # noqa: UP045  typer reads this form in every version
+    typer.Option(help="pixel size; default 256 mm / size"),
+]
+MaxSlices = Annotated[int, typer.Option(help="training slices a patient")]
+MasksBy = Annotated[
+    Literal["auto", "totalsegmentator", "threshold"], typer.Option(help="who draws the masks")
+]
+Ids = Annotated[Literal["hash", "keep"], typer.Option(help="hide ids; keep: public data only")]
+Seed = Annotated[int, typer.Option(help="of the choice of slices")]
+AllowCut = Annotated[bool, typer.Option(help="take heads the grid cuts by over 2 %")]
+Strict = Annotated[bool, typer.Option(help="stop at the first case refused")]
+Workers = Annotated[int, typer.Option(help="Ray tasks at a time; 0: this process")]
 
 
 def prep(
-    source: Annotated[Literal["tcia", "synthrad", "nifti"], typer.Argument(help="its layout")],
-    from_: Annotated[Path, typer.Option("--from", help="download or folder; nifti: a CSV table")],
+    source: Source,
+    from_: From,
     to: DataFolder,
-    arm: Annotated[Literal["resize", "crop"], typer.Option(help="how slices are fit")] = "resize",
-    size: Annotated[int, typer.Option(help="pixels along each side of a slice")] = 256,
-    pixel_mm: Annotated[
-        Optional[float],  # noqa: UP045  typer reads this form in every version
-        typer.Option(help="pixel size; default 256 mm / size"),
-    ] = None,
-    max_slices: Annotated[int, typer.Option(help="training slices a patient")] = 30,
-    masks: Annotated[
-        Literal["auto", "totalsegmentator", "threshold"], typer.Option(help="who draws the masks")
-    ] = "auto",
-    ids: Annotated[
-        Literal["hash", "keep"], typer.Option(help="hide patient ids; keep: public data only")
-    ] = "hash",
-    seed: Annotated[int, typer.Option(help="of the choice of slices")] = 0,
-    allow_cut: Annotated[bool, typer.Option(help="take heads the grid cuts by over 2 %")] = False,
-    strict: Annotated[bool, typer.Option(help="stop at the first case refused")] = False,
-    workers: Annotated[int, typer.Option(help="Ray tasks at a time; 0: this process")] = 0,
+    arm: ArmName = "resize",
+    size: Size = 256,
+    pixel_mm: PixelMm = None,
+    max_slices: MaxSlices = 30,
+    masks: MasksBy = "auto",
+    ids: Ids = "hash",
+    seed: Seed = 0,
+    allow_cut: AllowCut = False,
+    strict: Strict = False,
+    workers: Workers = 0,
 ) -> None:
     """Turn MR-CT pairs into a data folder: masks, checks, splits, slices and volumes."""
     from data_prep.pipeline import prepare
     from data_prep.progress import bar
-    from data_prep.sources import find_cases, find_pairs
 
     config = _config(
         arm=arm, size=size, pixel_mm=pixel_mm, max_slices=max_slices, masks=masks, ids=ids,
         seed=seed, allow_cut=allow_cut,
     )  # fmt: skip
-    if source == "tcia":
-        pairing = find_pairs(from_)
-        cases = list(pairing.cases)
-        _write_pairing(to, pairing.candidates)
-    else:
-        cases = find_cases(source, from_)
+    cases = _find(source, from_, to)
     done: list[str] = []
     with bar("prep", total=len(cases), unit="cases") as show:
 
@@ -130,12 +132,18 @@ def _config(**settings: object) -> "PrepConfig":
         raise BadPrep(f"{wrong}. See `pct prep --help`.") from error
 
 
-def _write_pairing(to: Path, candidates: "Sequence[Candidate]") -> None:
+def _find(source: Literal["tcia", "synthrad", "nifti"], folder: Path, to: Path) -> "list[Case]":
+    """The collection's cases; of a TCIA download also pairing.csv into the private folder."""
     from data_prep.privacy import private_folder, write_table
+    from data_prep.sources import find_cases, find_pairs
 
+    if source != "tcia":
+        return find_cases(source, folder)
+    pairing = find_pairs(folder)
     columns = ("subject", "series_uid", "modality", "description", "taken", "reason")
-    rows = [[getattr(one, name) for name in columns] for one in candidates]
+    rows = [[getattr(one, name) for name in columns] for one in pairing.candidates]
     write_table(private_folder(to.absolute()) / "pairing.csv", columns, rows)
+    return list(pairing.cases)
 
 
 def _tell_outcome(data: Path) -> None:

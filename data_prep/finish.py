@@ -144,7 +144,8 @@ def _write_cases(records: Sequence[CaseRecord], splits: Mapping[str, Split], pat
 
 
 def _remove_others(data: Path, listed: Mapping[str, str]) -> None:
-    for pattern in ("slices/*.parquet", "volumes/*.parquet", "contact/*.png"):
+    """Patients who left, and what an interrupted run left half-written."""
+    for pattern in ("slices/*.parquet", "volumes/*.parquet", "contact/*.png", "*/.*.tmp"):
         for path in sorted(data.glob(pattern)):
             if str(path.relative_to(data)) not in listed:
                 path.unlink()

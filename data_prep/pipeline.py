@@ -21,7 +21,7 @@ from data_prep.one_case import (
 )
 from data_prep.pairing import Case
 from data_prep.parquet import sha256_of
-from data_prep.privacy import open_pseudonyms, private_folder, write_table
+from data_prep.privacy import open_pseudonyms, private_folder, private_folder_of, write_table
 from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
 
 __all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
@@ -103,7 +103,7 @@ def _prepare(
 
 
 def _refuse_foreign(to: Path) -> None:
-    ours = (to / "manifest.json").is_file() or to.with_name(to.name + ".private").is_dir()
+    ours = (to / "manifest.json").is_file() or (private_folder_of(to) / "work").is_dir()
     if to.exists() and not ours and (not to.is_dir() or any(to.iterdir())):
         raise BadPrep(
             f"{to}: holds something, but no data folder. Name a new folder, or an empty one."

@@ -57,9 +57,14 @@ class Pseudonyms:
         return hashlib.sha256(b"pct-key-1:" + self.key).hexdigest()[:16]
 
 
+def private_folder_of(data: Path) -> Path:
+    """DATA.private, beside DATA; whether it is there or not."""
+    return data.with_name(data.name + ".private")
+
+
 def private_folder(data: Path) -> Path:
     """DATA.private, made with mode 0700 if absent."""
-    folder = data.with_name(data.name + ".private")
+    folder = private_folder_of(data)
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     return folder

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import typer
 from filelock import FileLock
 
-from data_prep.cli import inspect, prep
+from data_prep.cli import inspect, phantom, prep
 from data_prep.parquet import ShardError
 from data_prep.phantom import make_head
 from data_prep.pipeline import BadPrep, PrepConfig, RefusedCase, prepare
@@ -253,6 +254,36 @@ def test_the_command_says_what_it_took_and_inspect_what_is_there(data, collectio
 def test_a_command_with_a_wrong_value_names_the_option(collection, tmp_path):
     with pytest.raises(BadPrep, match=r"--size 1: Input should be greater than or equal to 32"):
         prep("synthrad", collection, tmp_path / "d", size=1)
+
+
+def test_a_tcia_download_leaves_its_pairing_in_the_private_folder(tmp_path, capsys):
+    phantom(tmp_path / "dicom", cases=3, size=64, slices=24)
+    assert "next: pct prep tcia" in capsys.readouterr().out
+    data = tmp_path / "data"
+    prep("tcia", tmp_path / "dicom", data, size=32, pixel_mm=8.0, ids="keep", masks="threshold")
+    assert read_manifest(data).num_cases == {"train": 1, "val": 1, "test": 1}
+    pairing = (tmp_path / "data.private" / "pairing.csv").read_text().splitlines()
+    assert pairing[0] == "subject,series_uid,modality,description,taken,reason"
+    assert sum(",True," in row for row in pairing) == 6
+
+
+def test_a_refused_case_makes_exit_code_three(data, own_collection, capsys):
+    flip(own_collection / list_cases(data, "train")[0] / "mr.nii.gz")
+    with pytest.raises(typer.Exit) as caught:
+        prep(
+            "synthrad", own_collection, data, size=32, pixel_mm=8.0, max_slices=5, ids="keep",
+            masks="threshold",
+        )  # fmt: skip
+    assert caught.value.exit_code == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("refused  Secret-")
+    assert lines[1].startswith("taken 3, refused 1 -> ")
+
+
+@pytest.mark.ray
+def test_ray_tasks_make_the_same_bytes(made, collection, tmp_path):
+    prepare(find_cases("synthrad", collection), tmp_path / "d", CONFIG, num_workers=2)
+    assert contents(tmp_path / "d") == contents(made)
 
 
 def count(data):
