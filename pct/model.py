@@ -71,19 +71,29 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> Model:
             f"{folder}: no model folder ({error}). Expected generator.safetensors and "
             "model.json, as `pct promote` writes them."
         ) from error
-    if content.get("format") != FORMAT:
-        raise BadModel(
-            f"{folder}/model.json: format {content.get('format')}, this version reads "
-            f"{FORMAT}. Promote the model anew."
-        )
-    run = Run.model_validate(content["run"])
+    run, grid, card = _read_facts(content, folder / "model.json")
     generator = Generator(run.generator)
     try:
         generator.load_state_dict(weights)
     except RuntimeError as error:
         raise BadModel(f"{folder}: the weights do not fit its model.json: {error}") from error
     generator.to(device or torch.device("cpu")).eval()
-    return Model(generator, run, SliceGrid(**content["grid"]), content["card"])
+    return Model(generator, run, grid, card)
+
+
+def _read_facts(content: Any, path: Path) -> tuple[Run, SliceGrid, dict[str, Any]]:
+    found = content.get("format") if isinstance(content, dict) else type(content).__name__
+    if found != FORMAT:
+        raise BadModel(
+            f"{path}: format {found}, this version reads {FORMAT}. Promote the model anew."
+        )
+    try:
+        run, grid = Run.model_validate(content["run"]), SliceGrid(**content["grid"])
+        return run, grid, content["card"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadModel(
+            f"{path}: lacks what prediction needs ({error}). Promote the model anew."
+        ) from error
 
 
 def find_model(address: str, *, tracking: str | None = None) -> Path:
