@@ -36,7 +36,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one():
 
 
 def test_a_key_like_none_that_is_known_lists_all_that_are():
-    with pytest.raises(BadConfig, match="known are slices"):
+    with pytest.raises(BadConfig, match=r"known are slices"):
         build_run({"val": {"zzzzzz": 3}})
 
 
@@ -74,7 +74,7 @@ def test_several_contradictions_come_in_one_message():
 
 def test_a_batch_must_divide_by_the_workers():
     assert build_run({"batch": 14, "workers": 7}).batch == 14
-    with pytest.raises(BadConfig, match="batch 14 does not divide by workers 4"):
+    with pytest.raises(BadConfig, match=r"batch 14 does not divide by workers 4"):
         build_run({"batch": 14, "workers": 4})
 
 
@@ -179,7 +179,7 @@ def test_an_override_replaces_a_schedule_whole():
 
 @pytest.mark.parametrize("text", ["epochs", "=3", ""])
 def test_an_override_without_a_key_and_a_value_is_refused(text):
-    with pytest.raises(BadConfig, match="expected key=value, as in epochs=90"):
+    with pytest.raises(BadConfig, match=r"expected key=value, as in epochs=90"):
         parse_override(text)
 
 
@@ -189,11 +189,11 @@ def test_an_override_that_is_no_yaml_is_refused_with_its_text():
 
 
 def test_a_section_that_is_no_mapping_is_refused():
-    with pytest.raises(BadConfig, match="data"):
+    with pytest.raises(BadConfig, match=r"data"):
         overridden("smoke", "data=3")
 
 
 def test_a_run_is_not_to_be_changed():
     run = build_run({})
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(ValueError, match=r"frozen"):
         run.epochs = 3

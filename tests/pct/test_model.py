@@ -56,14 +56,14 @@ def test_a_folder_that_is_no_model_is_refused_with_what_belongs_there(tmp_path):
 def test_torn_weights_are_refused(folder, length):
     path = folder / "generator.safetensors"
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(BadModel, match="no model folder"):
+    with pytest.raises(BadModel, match=r"no model folder"):
         load_model(folder)
 
 
 def test_a_model_of_another_format_is_refused(folder):
     content = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**content, "format": 99}))
-    with pytest.raises(BadModel, match="format 99, this version reads 1. Promote the model anew"):
+    with pytest.raises(BadModel, match=r"format 99, this version reads 1. Promote the model anew"):
         load_model(folder)
 
 
@@ -71,7 +71,7 @@ def test_weights_of_another_network_are_refused(folder):
     content = json.loads((folder / "model.json").read_text())
     content["run"]["generator"]["channels"] = [4, 8, 16]
     (folder / "model.json").write_text(json.dumps(content))
-    with pytest.raises(BadModel, match="weights do not fit its model.json"):
+    with pytest.raises(BadModel, match=r"weights do not fit its model.json"):
         load_model(folder)
 
 

@@ -164,12 +164,12 @@ def test_a_gain_of_the_scanner_changes_nothing(mr):
 def test_an_mr_with_holes_is_refused_with_their_number(mr, value):
     array = mr.array.copy()
     array[3, 4, 5:8] = value
-    with pytest.raises(BadMr, match="the MR holds 3 voxels that are NaN or infinite. Repair or"):
+    with pytest.raises(BadMr, match=r"the MR holds 3 voxels that are NaN or infinite. Repair or"):
         predict_volume(model_that(identity, grid=GRID), mr.with_array(array))
 
 
 def test_a_constant_mr_is_refused(mr):
-    with pytest.raises(PctError, match="the MR is constant"):
+    with pytest.raises(PctError, match=r"the MR is constant"):
         predict_volume(model_that(identity, grid=GRID), mr.with_array(np.full_like(mr.array, 7)))
 
 

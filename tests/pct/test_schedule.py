@@ -73,5 +73,5 @@ def test_what_is_no_schedule_is_refused_with_the_reason(given, message):
 
 
 def test_a_restore_is_full_or_weights():
-    with pytest.raises(BadConfig, match="is 'half'; expected full or weights"):
+    with pytest.raises(BadConfig, match=r"is 'half'; expected full or weights"):
         build_run({"schedule": {"fork_restore": "half"}})

@@ -186,7 +186,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
         saved({"numerics": 1, "generator": Bomb(str(target))}),
         pickle.dumps(Bomb(str(target)), protocol=2),
     ):
-        with pytest.raises(BadState, match="torn or foreign"):
+        with pytest.raises(BadState, match=r"torn or foreign"):
             from_bytes(data, tiny_run())
         assert not target.exists()
     pickle.loads(pickle.dumps(Bomb(str(target))))
@@ -201,9 +201,9 @@ def test_a_torn_checkpoint_is_refused_with_its_length(at_three, torn):
 
 
 def test_a_checkpoint_of_other_numerics_is_refused(at_three):
-    with pytest.raises(BadState, match="holds numerics 0, this version computes"):
+    with pytest.raises(BadState, match=r"holds numerics 0, this version computes"):
         from_bytes(edit(at_three, numerics=0), tiny_run())
-    with pytest.raises(BadState, match="holds numerics list"):
+    with pytest.raises(BadState, match=r"holds numerics list"):
         from_bytes(saved([1, 2]), tiny_run())
 
 
