@@ -10,7 +10,7 @@ say prep tcia --from "$OUT/dicom" --to "$OUT/data" --size 128 --ids keep
 say sweep demo --data "$OUT/data" --to "$OUT/sweep"
 say promote "$OUT/sweep"
 say score models:/pct@champion --tracking "$DB" --data "$OUT/data" --split test --to "$OUT/sweep/scores.parquet"
-set -- "$OUT"/dicom/PHANTOM/*/*/*MR*
+set -- "$OUT"/dicom/PHANTOM/*/*/*T1*
 say inspect "$1" --to "$OUT/mr.nii.gz"
 say predict models:/pct@champion --tracking "$DB" --mr "$OUT/mr.nii.gz" --to "$OUT/pct.nii.gz"
 say report "$OUT/sweep"

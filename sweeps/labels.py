@@ -30,6 +30,7 @@ def sweep_tags(sweep: "Sweep") -> dict[str, str]:
 
 
 def trial_tags(job: Job, sweep: "Sweep") -> dict[str, str]:
+    """Tags of one trial: its lineage, its note in the UI."""
     path = path_of(job.leaf, sweep.stages)
     lineage = " > ".join(f"{stage.first}-{stage.last}:{stage.key[:8]}" for stage in path)
     same = sweep.same[job.leaf]

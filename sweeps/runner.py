@@ -68,13 +68,21 @@ def run_on_ray(
         connect(address)
     try:
         slots = num_slots(ray.cluster_resources(), need)
-        _fit(source, store, folder, max_concurrent=min(max_concurrent or slots, slots))
+        tune_leaves(source, store, folder, max_concurrent=min(max_concurrent or slots, slots))
     finally:
         if owned:
             ray.shutdown()
 
 
-def _fit(source: Source, store: Store, folder: Path, *, max_concurrent: int) -> None:
+def tune_leaves(
+    source: Source,
+    store: Store,
+    folder: Path,
+    *,
+    max_concurrent: int,
+    stop: dict[str, float] | None = None,
+) -> None:
+    """Run Tune on a connected Ray; `stop` ends each trial once a report reaches its bound."""
     from ray import tune
 
     from sweeps.search import Brancher
@@ -89,7 +97,7 @@ def _fit(source: Source, store: Store, folder: Path, *, max_concurrent: int) -> 
             trial_dirname_creator=lambda trial: trial.config["leaf"],
         ),
         run_config=tune.RunConfig(
-            name="tune", storage_path=str((folder / "ray").resolve()), verbose=0
+            name="tune", storage_path=str((folder / "ray").resolve()), verbose=0, stop=stop
         ),
     )  # fmt: skip
     for result in tuner.fit():
@@ -98,7 +106,7 @@ def _fit(source: Source, store: Store, folder: Path, *, max_concurrent: int) -> 
             write_outcome(job, failed(job, str(result.error).strip().splitlines()[-1]))
 
 
-def connect(address: str) -> None:
+def connect(address: str, **options: Any) -> None:
     """Start or join Ray. A bare `ray.init()` would join whatever cluster runs on this host."""
     import ray
 
@@ -110,6 +118,7 @@ def connect(address: str) -> None:
         logging_level=logging.ERROR,
         runtime_env={"env_vars": {k: os.environ[k] for k in ENVIRONMENT}},
         **local,
+        **options,
     )
 
 
