@@ -1,0 +1,89 @@
+"""Plans in numbers and as a picture of text."""
+
+import json
+
+import pytest
+
+from pct.__main__ import main
+from sweeps.plan import as_json, draw, headline, make_plan
+from sweeps.recipe import load_recipe
+
+
+def plan_of(name: str, *overrides: str):
+    return make_plan(load_recipe(name, overrides))
+
+
+def test_the_thesis_counts_as_its_plan_says():
+    assert headline(plan_of("thesis")) == (
+        "5 trials: 350-480 epochs written, 240-370 to train, 8 stages"
+        "       (exp4 stops by itself: 70 to 200)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # Two trunks of 40, one with 4 branches of 30, one with 2.
+        ("switch_off", "6 trials: 420 epochs written, 260 to train, 10 stages"),
+        ("demo", "3 trials: 18 epochs written, 15 to train, 4 stages"),
+        # Each of 12 points: keep 70 epochs, drop at s another 70 - s for s in 20, 30, ..., 60.
+        (
+            "search_ngf",
+            f"120 trials: {120 * 70} epochs written, {12 * (70 + 150)} to train, 144 stages",
+        ),
+    ],
+)
+def test_a_shipped_recipe_counts_as_by_hand(name, expected):
+    assert headline(plan_of(name)) == expected
+
+
+def test_seeds_share_nothing():
+    one, three = plan_of("thesis", "seeds=1"), plan_of("thesis", "seeds=1,2,3")
+    assert three.epochs_written == tuple(3 * n for n in one.epochs_written) == (1050, 1440)
+    assert three.epochs_to_train == tuple(3 * n for n in one.epochs_to_train) == (720, 1110)
+    assert len(three.leaves) == 15
+
+
+def test_longer_first_experiment_shares_its_trunk_all_the_same():
+    assert plan_of("thesis", "exp1.epochs=90").epochs_to_train == (260, 390)
+
+
+def test_the_same_run_under_two_names_is_said():
+    plan = plan_of("thesis")
+    assert plan.same == {"exp3.keep": "exp1"}
+    assert draw(plan)[-1] == "exp3.keep is the same run as exp1"
+
+
+def test_the_picture_shows_epochs_what_is_new_and_who_passes():
+    lines = [" ".join(line.split()) for line in draw(plan_of("demo"))]
+    assert lines == [
+        "1-6 lambda_ngf 0 never",
+        "1-3 lambda_ngf 20 ngf.keep, ngf.drop",
+        "├─ 4-6 as before ngf.keep",
+        "└─ 4-6 lambda_ngf 0 ngf.drop",
+    ]
+    assert "1-2 warm-up, lambda_ngf 20 exp1, exp3.keep, exp3.drop" in [
+        " ".join(line.split()) for line in draw(plan_of("thesis"))
+    ]
+
+
+def test_a_plan_for_programs_says_the_same(capsys):
+    assert main(["plan", "thesis", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads(json.dumps(as_json(plan_of("thesis"))))
+    assert found["num_stages"] == 8
+    assert found["epochs_to_train"] == [240, 370]
+    assert [t["name"] for t in found["trials"]] == [
+        "exp1",
+        "exp2",
+        "exp3.keep",
+        "exp3.drop",
+        "exp4",
+    ]
+    assert found["trials"][2]["same_as"] == "exp1"
+    assert sum(s["last"] - s["first"] + 1 for s in found["stages"]) == 370
+
+
+def test_patience_bounds_what_a_trial_may_cost():
+    plan = plan_of("thesis", "exp4.stop.after=100")
+    assert plan.epochs_to_train == (270, 370)
