@@ -14,7 +14,7 @@ Source = Annotated[Literal["tcia", "synthrad", "nifti"], typer.Argument(help="it
 From = Annotated[Path, typer.Option("--from", help="download or folder; nifti: a CSV table")]
 DataFolder = Annotated[Path, typer.Option(help="data folder to write; again resumes")]
 ArmName = Annotated[Literal["resize", "crop"], typer.Option(help="how slices are fit")]
-Size = Annotated[int, typer.Option(help="pixels along each side of a slice")]
+Size = Annotated[int, typer.Option(help="pixels along a side: 128 for laptop, else 256")]
 PixelMm = Annotated[
     Optional[float],  # noqa: UP045  typer reads this form in every version
     typer.Option(help="pixel size; default 256 mm / size"),
@@ -35,7 +35,7 @@ def prep(
     from_: From,
     to: DataFolder,
     arm: ArmName = "resize",
-    size: Size = 256,
+    size: Size = 128,
     pixel_mm: PixelMm = None,
     max_slices: MaxSlices = 30,
     masks: MasksBy = "auto",

@@ -34,7 +34,7 @@ class PrepConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     arm: Arm = "resize"
-    size: int = Field(256, ge=32, le=1024)
+    size: int = Field(128, ge=32, le=1024)
     pixel_mm: float | None = Field(None, gt=0.0)
     """None: 256 mm across the slice, 1 mm at size 256."""
     max_slices: int = Field(30, ge=1)
