@@ -1,5 +1,6 @@
 """Pairs small enough for a test: discs with a bone rim, bright inside in MR and dark at the rim."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,15 @@ if TYPE_CHECKING:
 
 def tiny_run(**settings: Any) -> Run:
     """The `smoke` preset on 32-pixel slices, 6 epochs."""
-    return build_run(merge(merge(load_preset("smoke"), TINY), settings))
+    return build_run(merge(merge(_smoke(), TINY), settings))
 
 
 TINY = {"epochs": 6, "data": {"size": 32}}
+
+
+@cache
+def _smoke() -> dict[str, Any]:
+    return load_preset("smoke")
 
 
 def disc_slices(*, cases: int, per_case: int, size: int = 32, seed: int = 0) -> Slices:

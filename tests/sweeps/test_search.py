@@ -1,0 +1,153 @@
+"""The branching scheduler, driven by a simulated cluster."""
+
+import random
+
+import pytest
+from ray.tune.search import Searcher
+
+from sweeps.job import Job
+from sweeps.recipe import Leaf
+from sweeps.search import Brancher, committed_epochs, shared_epochs
+from sweeps.source import Listed
+from sweeps.tree import build_tree, unique_epochs
+from tests.sweeps.random_trees import jobs_of, random_leaves
+from tests.tiny import tiny_run
+
+
+class Cluster:
+    """Trains released leaves an epoch at a time, in an order of its own, keeping snapshots."""
+
+    def __init__(self, jobs: list[Job], rng: random.Random, *, slots: int, fail: float = 0) -> None:
+        self.rng, self.slots, self.fail = rng, slots, fail
+        self.store: set[str] = set()
+        self.trained: list[str] = []
+        self.running: dict[str, tuple[Job, int]] = {}
+        self.released: list[str] = []
+        self.brancher = Brancher(Listed(jobs), self.store.__contains__)
+
+    def run(self) -> None:
+        for number in range(10_000):
+            if len(self.running) < self.slots:
+                config = self.brancher.suggest(f"t{number}")
+                if config == Searcher.FINISHED:
+                    assert not self.running
+                    return
+                if config is not None:
+                    self.start(f"t{number}", Job.model_validate_json(config["job"]))
+                    continue
+                assert self.running, "None while nothing runs: Tune would wait for ever"
+            self.advance()
+        raise AssertionError("the sweep does not end")
+
+    def start(self, trial: str, job: Job) -> None:
+        self.released.append(job.leaf)
+        self.running[trial] = job, committed_epochs(job, self.store.__contains__)
+
+    def advance(self) -> None:
+        """One epoch of one running leaf, or its end."""
+        trial = self.rng.choice(sorted(self.running))
+        job, epoch = self.running[trial]
+        if epoch == job.run.epochs or self.rng.random() < self.fail:
+            del self.running[trial]
+            self.brancher.on_trial_complete(trial, {}, error=epoch < job.run.epochs)
+            return
+        self.trained.append(job.key(epoch + 1))
+        self.store.add(job.key(epoch + 1))
+        if epoch and epoch not in job.snapshots:
+            self.store.discard(job.key(epoch))
+        self.running[trial] = job, epoch + 1
+
+
+def test_every_stage_is_trained_once_whatever_the_order_in_which_leaves_end():
+    rng = random.Random(0)
+    for _ in range(60):
+        leaves = random_leaves(rng)
+        cluster = Cluster(jobs_of(leaves), rng, slots=rng.randint(1, 5))
+        cluster.run()
+        assert sorted(cluster.released) == sorted(leaf.name for leaf in leaves)
+        assert len(cluster.trained) == len(set(cluster.trained))
+        assert len(cluster.trained) == unique_epochs(build_tree(leaves, {}))
+
+
+def test_leaves_that_break_off_never_hold_back_the_others():
+    rng = random.Random(1)
+    for _ in range(40):
+        leaves = random_leaves(rng)
+        cluster = Cluster(jobs_of(leaves), rng, slots=rng.randint(1, 4), fail=0.2)
+        cluster.run()
+        assert sorted(cluster.released) == sorted(leaf.name for leaf in leaves)
+
+
+def test_leaves_with_nothing_in_common_run_side_by_side():
+    leaves = [Leaf(f"s{seed}", tiny_run(seed=seed), {}) for seed in range(4)]
+    brancher = Brancher(Listed(jobs_of(leaves)), lambda key: False)
+    assert [brancher.suggest(str(n))["leaf"] for n in range(4)] == ["s0", "s1", "s2", "s3"]
+    assert brancher.suggest("4") is None
+
+
+@pytest.fixture
+def fork() -> list[Job]:
+    """`keep` and `drop` part after epoch 3."""
+    return jobs_of(
+        [
+            Leaf("keep", tiny_run(), {}),
+            Leaf("drop", tiny_run(schedule={"lambda_ngf": {0: 20, 3: 0}}), {}),
+        ]
+    )
+
+
+def test_a_sibling_is_released_once_the_fork_is_in_the_store(fork):
+    store: set[str] = set()
+    brancher = Brancher(Listed(fork), store.__contains__)
+    assert brancher.suggest("1")["leaf"] == "keep"
+    for finished in (1, 2):
+        store.add(fork[0].key(finished))
+        assert brancher.suggest("2") is None
+    store.add(fork[0].key(3))
+    assert brancher.suggest("2")["leaf"] == "drop"
+    assert brancher.suggest("3") is None
+    for trial in ("1", "2"):
+        brancher.on_trial_complete(trial)
+    assert brancher.suggest("3") == Searcher.FINISHED
+
+
+def test_a_leaf_that_fails_releases_its_siblings(fork):
+    brancher = Brancher(Listed(fork), lambda key: False)
+    brancher.suggest("1")
+    assert brancher.suggest("2") is None
+    brancher.on_trial_complete("1", error=True)
+    assert brancher.suggest("2")["leaf"] == "drop"
+
+
+def test_what_an_earlier_sweep_left_in_the_store_is_not_waited_for(fork):
+    brancher = Brancher(Listed(fork), {fork[0].key(3)}.__contains__)
+    assert [brancher.suggest(str(n))["leaf"] for n in range(2)] == ["keep", "drop"]
+
+
+def test_shared_epochs_are_those_up_to_the_first_difference(fork):
+    keep, drop = fork
+    assert shared_epochs(keep, drop) == shared_epochs(drop, keep) == 3
+    assert shared_epochs(keep, keep) == 6
+    (other,) = jobs_of([Leaf("other", tiny_run(seed=2), {})])
+    assert shared_epochs(keep, other) == 0
+
+
+def test_committed_epochs_are_the_longest_prefix_even_with_gaps(fork):
+    keep, drop = fork
+    assert committed_epochs(keep, lambda key: False) == 0
+    assert committed_epochs(keep, {keep.key(2), keep.key(5)}.__contains__) == 5
+    assert committed_epochs(drop, {keep.key(2), keep.key(5)}.__contains__) == 2
+
+
+def test_the_longest_leaf_goes_first():
+    leaves = [Leaf("short", tiny_run(epochs=4), {}), Leaf("long", tiny_run(epochs=9), {})]
+    assert [job.leaf for job in Listed(jobs_of(leaves)).more()] == ["long", "short"]
+
+
+def test_a_list_gives_its_leaves_once(fork):
+    source = Listed(fork)
+    assert source.anything
+    assert not source.exhausted
+    assert len(source.more()) == 2
+    assert source.more() == []
+    assert source.exhausted

@@ -1,0 +1,67 @@
+"""A leaf's history as lines on disk."""
+
+import json
+
+import pytest
+
+from sweeps import spool
+
+ROWS = [{"epoch": n, "time": 1e9 + n, "val/psnr": 20.0 + n} for n in (1, 2, 3)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "spool" / "exp1.jsonl"
+
+
+def test_rows_come_back_as_epochs_with_their_clock_apart(path):
+    spool.add_epochs(path, ROWS, carried=False)
+    lines = spool.epochs(path)
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert lines[1] == {
+        "kind": "epoch",
+        "epoch": 2,
+        "time": 1e9 + 2,
+        "carried": False,
+        "metrics": {"val/psnr": 22.0},
+    }
+
+
+def test_each_epoch_stands_once_and_its_first_line_holds(path):
+    spool.add_epochs(path, ROWS[:2], carried=True)
+    spool.add_epochs(path, ROWS, carried=False)
+    spool.add_epochs(path, ROWS, carried=True)
+    assert [(line["epoch"], line["carried"]) for line in spool.epochs(path)] == [
+        (1, True),
+        (2, True),
+        (3, False),
+    ]
+
+
+@pytest.mark.parametrize("torn", [b'{"kind": "epoch", "ep', b"{", b'{"kind": "epoch", "epoch": 3}'])
+def test_a_torn_last_line_waits_for_its_reader_and_is_cut_by_the_next_writer(path, torn):
+    spool.add_epochs(path, ROWS[:2], carried=False)
+    with path.open("ab") as file:
+        file.write(torn)
+    assert [line["epoch"] for line in spool.epochs(path)] == [1, 2]
+    spool.add_epochs(path, ROWS[2:], carried=False)
+    assert [line["epoch"] for line in spool.epochs(path)] == [1, 2, 3]
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def test_reading_goes_on_behind_the_offset(path):
+    assert spool.read_lines(path) == ([], 0)
+    spool.add_epochs(path, ROWS[:1], carried=False)
+    first, offset = spool.read_lines(path)
+    assert spool.read_lines(path, offset=offset) == ([], offset)
+    spool.add_epochs(path, ROWS[1:], carried=False)
+    later, end = spool.read_lines(path, offset=offset)
+    assert [line["epoch"] for line in first + later] == [1, 2, 3]
+    assert end == path.stat().st_size
+
+
+def test_pictures_among_the_lines_are_no_epochs(path):
+    spool.append(path, {"kind": "image", "epoch": 3, "key": "k", "path": "p"})
+    spool.add_epochs(path, ROWS, carried=False)
+    assert len(spool.epochs(path)) == 3
+    assert len(spool.read_lines(path)[0]) == 4

@@ -1,0 +1,172 @@
+"""The stage tree: equal beginnings are one stage."""
+
+import random
+
+import pytest
+
+from pct.config import Run, build_run, load_preset
+from sweeps.recipe import Leaf, leaves_at, load_recipe
+from sweeps.tree import (
+    build_tree,
+    changes,
+    identity,
+    path_of,
+    prefix_key,
+    twins,
+    unique_epochs,
+    values_at,
+    walk,
+)
+from tests.sweeps.random_trees import random_leaves, random_run
+from tests.tiny import tiny_run
+
+
+def equal_so_far(one: Run, other: Run, finished: int) -> bool:
+    """What a key must say, from its definition: all settings and every epoch's values agree."""
+    same = one.seed == other.seed
+    return same and all(values_at(one, n) == values_at(other, n) for n in range(finished))
+
+
+def test_keys_are_equal_exactly_when_the_schedules_were_so_far():
+    rng, agreed = random.Random(0), 0
+    for _ in range(400):
+        one, other = random_run(rng), random_run(rng)
+        for finished in range(1, min(one.epochs, other.epochs) + 1):
+            keys = (prefix_key(identity(run, {}), run, finished) for run in (one, other))
+            expected = equal_so_far(one, other, finished)
+            assert (next(keys) == next(keys)) is expected
+            agreed += expected
+    assert agreed > 100, "the random runs never agreed: the test proves nothing"
+
+
+def test_keys_of_different_epochs_differ():
+    run = tiny_run(epochs=30)
+    keys = {prefix_key("base", run, finished) for finished in range(1, 31)}
+    assert len(keys) == 30
+
+
+def test_trained_epochs_are_the_distinct_prefixes():
+    rng = random.Random(1)
+    for _ in range(100):
+        leaves = random_leaves(rng)
+        distinct = {
+            prefix_key(identity(leaf.run, {}), leaf.run, finished)
+            for leaf in leaves
+            for finished in range(1, leaf.run.epochs + 1)
+        }
+        assert unique_epochs(build_tree(leaves, {})) == len(distinct)
+
+
+def test_a_leafs_stages_cover_its_epochs_once_and_end_in_its_keys():
+    rng = random.Random(2)
+    for _ in range(60):
+        leaves = random_leaves(rng)
+        stages = build_tree(leaves, {})
+        for leaf in leaves:
+            path = path_of(leaf.name, stages)
+            covered = [epoch for stage in path for epoch in range(stage.first, stage.last + 1)]
+            assert covered == list(range(1, leaf.run.epochs + 1))
+            for stage in path:
+                base = identity(leaf.run, {})
+                assert stage.key == prefix_key(base, leaf.run, stage.last)
+                for epoch in range(stage.first, stage.last + 1):
+                    assert stage.values == values_at(leaf.run, epoch - 1)
+
+
+def test_stages_of_a_tree_have_keys_of_their_own_and_children_share_their_parents_leaves():
+    rng = random.Random(3)
+    for _ in range(60):
+        stages = walk(build_tree(random_leaves(rng), {}))
+        assert len({stage.key for stage in stages}) == len(stages)
+        for stage in stages:
+            below = [name for child in stage.children for name in child.leaves]
+            assert len(set(below)) == len(below)
+            assert set(below) <= set(stage.leaves)
+
+
+def test_the_thesis_has_its_eight_stages():
+    stages = build_tree(leaves_at(load_recipe("thesis"), {}), {})
+    spans = [(s.first, s.last, len(s.leaves)) for s in walk(stages)]
+    assert spans == [
+        (1, 2, 3),
+        (3, 40, 3),
+        (41, 70, 2),
+        (41, 70, 1),
+        (1, 2, 1),
+        (3, 70, 1),
+        (1, 2, 1),
+        (3, 200, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"seed": 2},
+        {"batch": 4},
+        {"batch": 6, "workers": 2},
+        {"threads": 2},
+        {"flip": 0.1},
+        {"precision": "bfloat16"},
+        {"adam_betas": (0.5, 0.999)},
+        {"generator": {"norm": "instance"}},
+        {"discriminator": {"filters": 4}},
+        {"loss": {"gan": "bce"}},
+        {"val": {"slices": 3}},
+        {"select": {"metric": "val/psnr"}},
+        {"data": {"size": 64}},
+    ],
+)
+def test_identity_changes_with_every_setting_that_changes_a_state(settings):
+    assert identity(tiny_run(**settings), {}) != identity(tiny_run(), {})
+
+
+def test_identity_changes_with_the_data_and_the_numerics():
+    run = tiny_run()
+    known = {"data": "d1", "numerics": 1, "torch": "2.13"}
+    keys = [identity(run, known), *(identity(run, {**known, name: "other"}) for name in known)]
+    assert len(set(keys)) == 4
+
+
+def test_identity_leaves_out_what_only_says_when_to_end_and_values_over_epochs():
+    run = tiny_run()
+    for settings in (
+        {"epochs": 9},
+        {"stop": {"after": 3}},
+        {"warmup_epochs": 2},
+        {"schedule": {"lambda_ngf": 3}},
+    ):
+        assert identity(tiny_run(**settings), {}) == identity(run, {})
+
+
+def test_a_restart_of_the_optimisers_is_a_stage_of_its_own():
+    full, weights = (
+        tiny_run(schedule={"fork_restore": {0: "full", 3: way}}) for way in ("full", "weights")
+    )
+    base = identity(full, {})
+    assert prefix_key(base, full, 3) == prefix_key(base, weights, 3)
+    assert prefix_key(base, full, 4) != prefix_key(base, weights, 4)
+
+
+def test_changes_are_where_some_value_changes_and_warm_up_ends():
+    assert changes(build_run(load_preset("thesis_exp3"))) == [0, 2, 40]
+    assert changes(tiny_run()) == [0]
+
+
+def test_twins_are_runs_that_end_alike_in_everything():
+    leaves = leaves_at(load_recipe("thesis"), {})
+    assert twins(leaves, {}) == {
+        "exp1": "exp1",
+        "exp2": "exp2",
+        "exp3.keep": "exp1",
+        "exp3.drop": "exp3.drop",
+        "exp4": "exp4",
+    }
+    patient = Leaf("patient", tiny_run(stop={"after": 3}), {})
+    longer = Leaf("longer", tiny_run(epochs=7), {})
+    plain = Leaf("plain", tiny_run(), {})
+    assert twins([plain, patient, longer], {}) == {
+        "plain": "plain",
+        "patient": "patient",
+        "longer": "longer",
+    }
