@@ -19,6 +19,8 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_worker_maximum_startup_concurrency": "8",
     # glibc gives big tensors back to the system on every free; keeping them saves page faults.
     "MALLOC_MMAP_THRESHOLD_": "8589934592",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",

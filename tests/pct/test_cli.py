@@ -155,7 +155,7 @@ def test_the_test_set_is_opened_once_a_model_unless_asked_again(
 def test_the_training_set_is_not_scored(capsys, tmp_path, model, phantom_data):
     assert main(["score", model, "--data", str(phantom_data), "--split", "train"]) == 2
     err = " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert "'--split': 'train' is not one of 'val', 'test'" in err
+    assert "'train' is not one of 'val', 'test'" in err
 
 
 def test_a_folder_that_is_no_data_is_exit_code_2(capsys, tmp_path, model):

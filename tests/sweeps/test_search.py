@@ -60,7 +60,7 @@ class Cluster:
 
 def test_every_stage_is_trained_once_whatever_the_order_in_which_leaves_end():
     rng = random.Random(0)
-    for _ in range(60):
+    for _ in range(150):
         leaves = random_leaves(rng)
         cluster = Cluster(jobs_of(leaves), rng, slots=rng.randint(1, 5))
         cluster.run()
@@ -71,7 +71,7 @@ def test_every_stage_is_trained_once_whatever_the_order_in_which_leaves_end():
 
 def test_leaves_that_break_off_never_hold_back_the_others():
     rng = random.Random(1)
-    for _ in range(40):
+    for _ in range(100):
         leaves = random_leaves(rng)
         cluster = Cluster(jobs_of(leaves), rng, slots=rng.randint(1, 4), fail=0.2)
         cluster.run()

@@ -47,7 +47,7 @@ def test_keys_of_different_epochs_differ():
 
 def test_trained_epochs_are_the_distinct_prefixes():
     rng = random.Random(1)
-    for _ in range(100):
+    for _ in range(300):
         leaves = random_leaves(rng)
         distinct = {
             prefix_key(identity(leaf.run, {}), leaf.run, finished)
@@ -59,7 +59,7 @@ def test_trained_epochs_are_the_distinct_prefixes():
 
 def test_a_leafs_stages_cover_its_epochs_once_and_end_in_its_keys():
     rng = random.Random(2)
-    for _ in range(60):
+    for _ in range(200):
         leaves = random_leaves(rng)
         stages = build_tree(leaves, {})
         for leaf in leaves:
@@ -75,7 +75,7 @@ def test_a_leafs_stages_cover_its_epochs_once_and_end_in_its_keys():
 
 def test_stages_of_a_tree_have_keys_of_their_own_and_children_share_their_parents_leaves():
     rng = random.Random(3)
-    for _ in range(60):
+    for _ in range(200):
         stages = walk(build_tree(random_leaves(rng), {}))
         assert len({stage.key for stage in stages}) == len(stages)
         for stage in stages:
