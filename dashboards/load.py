@@ -87,6 +87,12 @@ class Sweep:
         return tuple(sorted({epoch for (epoch, _), keys in successors.items() if len(keys) > 1}))
 
     @property
+    def times_test_opened(self) -> int:
+        """Rows of the ledger in the data folder; 0 where that folder is not at hand."""
+        ledger = Path(self.info["data"].get("folder", "")) / "test_ledger.parquet"
+        return int(pq.read_metadata(ledger).num_rows) if ledger.is_file() else 0
+
+    @property
     def ranked(self) -> tuple[Trial, ...]:
         """Finished runs with a best value, best first by the sweep's `select` rule."""
         able = [run for run in self.runs if run.status == "FINISHED" and run.best_value is not None]

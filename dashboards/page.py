@@ -68,7 +68,7 @@ def _sections(sweep: Sweep, num_cases: int) -> Iterator[tuple[str, str]]:
     scores = score_tables(sweep, "val") or _paragraph("No case has been scored.")
     yield "Scores, validation", scores + _paragraph(claim_note(sweep))
     test = score_tables(sweep, "test")
-    opened = f"Test opened {_times(int(sweep.info.get('test_opened', 0)))}."
+    opened = f"Test opened {_times(sweep.times_test_opened)} on this data."
     yield "Scores, test", test and test + _paragraph(opened)
     yield "Trials", trials_table(sweep)
     yield "Settings and versions", settings_table(sweep)

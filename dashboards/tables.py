@@ -55,6 +55,8 @@ def score_tables(sweep: Sweep, split: Literal["val", "test"]) -> str:
     same = [trial.trial for trial in sweep.trials if trial.same_as]
     scores = scores[~scores["trial"].isin(same)]
     names = {run.trial: sweep.names_of(run) for run in sweep.runs}
+    known = {trial.trial for trial in sweep.trials}
+    names |= {other: other for other in scores["trial"].unique() if other not in known}
     parts = []
     for (geometry, background), part in scores.groupby(["geometry", "background"], sort=True):
         parts.append(_score_table(part, names))

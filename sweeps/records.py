@@ -94,7 +94,7 @@ def write_trials(
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
     """`sweep.json`; what promotion added to an earlier one is kept."""
     path = folder / "sweep.json"
-    old = json.loads(path.read_text()) if path.exists() else {"champion": None, "test_opened": 0}
+    old = json.loads(path.read_text()) if path.exists() else {"champion": None}
     created = {"created_utc": old["created_utc"]} if "created_utc" in old else {}
     write_json(path, {**old, **summary, **created})
 

@@ -92,7 +92,7 @@ def sweep_json() -> dict[str, Any]:
             "num_cases": {"train": 10, "val": 3, "test": 2}, "mask_backends": ["threshold"],
         },
         "select": {"metric": "val/psnr", "mode": "max"},
-        "champion": None, "versions": {"torch": "2.13.0"}, "test_opened": 0,
+        "champion": None, "versions": {"torch": "2.13.0"},
     }  # fmt: skip
 
 

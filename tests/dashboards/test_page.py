@@ -2,7 +2,7 @@ import re
 
 import pytest
 from plotly.offline import get_plotlyjs
-from sweep_folder import score_row, score_rows, trial_rows, write_info, write_table
+from sweep_folder import score_row, score_rows, sweep_json, trial_rows, write_info, write_table
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -33,13 +33,22 @@ def test_the_page_asks_for_nothing_from_outside(sweep_dir):
 def test_sections_stand_in_their_order(sweep_dir):
     scores = [*score_rows(), score_row("exp.keep", "p09", "mae_head", 120.0, "test")]
     write_table(sweep_dir, "scores.parquet", scores)
-    write_info(sweep_dir, test_opened=1)
+    write_info(sweep_dir, data=sweep_json()["data"] | {"folder": str(sweep_dir)})
+    write_table(sweep_dir, "test_ledger.parquet", [{"model": "exp.keep@6"}])
     html = own_part(render(load_sweep(sweep_dir)))
     assert re.findall(r"<h2>(.*?)</h2>", html) == [
         "Validation PSNR", "Unweighted NGF", "Stage tree", "Panels", "Scores, validation",
         "Scores, test", "Trials", "Settings and versions",
     ]  # fmt: skip
-    assert "Test opened once." in html
+    assert "Test opened once on this data." in html
+
+
+def test_a_model_scored_under_another_name_has_its_column(sweep_dir):
+    scores = [*score_rows(), score_row("exp.keep@6", "p09", "mae_head", 120.0, "test")]
+    write_table(sweep_dir, "scores.parquet", scores)
+    test_section = own_part(render(load_sweep(sweep_dir))).split("Scores, test")[1]
+    assert "exp.keep@6" in test_section
+    assert "120.0" in test_section
 
 
 def test_a_sweep_without_pictures_or_scores_still_has_a_report(sweep_dir):
