@@ -86,7 +86,8 @@ def sweep(
     )
     _print_scores(to)
     print(f"To look: {server_command(place)}")
-    print(f"         {link(place, result.experiment_id, order_by=result.selected_by)}")
+    order = result.selected_by
+    print(f"         {link(place, result.experiment_id, sweep=result.sweep, order_by=order)}")
     failed = [o for o in result.outcomes.values() if o.status == "FAILED"]
     for outcome in failed:
         print(f"FAILED {outcome.leaf}: {outcome.reason}", file=sys.stderr)

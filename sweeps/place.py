@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from sweeps.tracking import Place
 
@@ -20,12 +21,12 @@ def server_command(place: Place) -> str:
     return f"mlflow server --backend-store-uri {place.uri} --host 127.0.0.1 --port 5000"
 
 
-def link(place: Place, experiment_id: str, *, order_by: str) -> str:
-    """Opens the trials as a flat sorted table; sorted by creation the charts stay empty."""
+def link(place: Place, experiment_id: str, *, sweep: str, order_by: str) -> str:
+    """Opens a sweep's trials as a flat sorted table; sorted by creation the charts stay empty."""
     root = place.uri if place.uri.startswith("http") else "http://127.0.0.1:5000"
-    kind = "tags.%60pct.kind%60%3D%22trial%22"
-    order = f"metrics.%60{order_by.replace('/', '%2F')}%60"
+    mine = quote(f'tags.`pct.kind`="trial" and tags.`pct.sweep`="{sweep}"')
+    order = quote(f"metrics.`{order_by}`", safe="")
     return (
-        f"{root}/#/experiments/{experiment_id}/runs?searchFilter={kind}"
+        f"{root}/#/experiments/{experiment_id}/runs?searchFilter={mine}"
         f"&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART"
     )

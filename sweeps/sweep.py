@@ -86,6 +86,7 @@ class Result:
     trained_epochs: int
     unique_epochs: int
     written_epochs: int
+    sweep: str
     experiment_id: str
     selected_by: str
 
@@ -170,6 +171,7 @@ def _write_tables(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) 
     result = Result(
         outcomes=outcomes, trained_epochs=len(own), unique_epochs=unique_epochs(sweep.stages),
         written_epochs=sum(outcome.epochs for outcome in outcomes.values()),
+        sweep=labels.sweep_name(sweep),
         experiment_id=tracker.experiment_id, selected_by=sweep.jobs[0].run.select.metric,
     )  # fmt: skip
     records.write_summary(sweep.folder, labels.summary(sweep, result))

@@ -105,7 +105,7 @@ class Tracker:
         final = {
             **outcome.final,
             "best/epoch": float(outcome.best_epoch),
-            f"best/{job.run.select.metric}": outcome.best_value,
+            f"best/{job.run.select.metric.removeprefix('val/')}": outcome.best_value,
         }
         self._log(run_id, final.items(), step=outcome.epochs, timestamp=_now_ms())
         self.client.set_tag(run_id, "pct.reason", outcome.reason[:500])
