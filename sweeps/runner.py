@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_worker_maximum_startup_concurrency": "8",
     # glibc gives big tensors back to the system on every free; keeping them saves page faults.
     "MALLOC_MMAP_THRESHOLD_": "8589934592",

@@ -8,7 +8,7 @@ from torch.multiprocessing import start_processes
 
 from pct.state import start
 from pct.train import fit
-from tests.pct.workers import summary, train_together, without_batch_statistics
+from tests.pct.workers import exchanged, summary, train_together, without_batch_statistics
 
 
 @pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
@@ -25,7 +25,24 @@ def test_a_fork_of_several_workers_equals_the_run_that_never_stopped(tmp_path, t
     assert len({one["fingerprint"] for one in straight}) == world, (
         "each has random states of its own"
     )
+    for number, worker in enumerate(found["workers"], 1):
+        assert worker["exchanged"] == {
+            "gradient": (world + 1) / 2,
+            "no_gradient": None,
+            "buffer": (world + 1) / 2,
+            "counter": 7,
+            "sum": world * (world + 1) / 2,
+            "own": number,
+            "all": list(range(1, world + 1)),
+            "first": 1,
+        }
     alone = without_batch_statistics(workers=1)
     expected = summary(fit(start(alone), alone, tiny_data, until=1))["first_epoch"]
     # Masks are shared out unevenly: a mean of the workers' own means would be another number.
     assert found["workers"][0]["together"]["first_epoch"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_alone_there_is_nothing_to_exchange():
+    found = exchanged(0)
+    assert found["gradient"] == found["buffer"] == found["sum"] == found["first"] == 1
+    assert found["all"] == [1]

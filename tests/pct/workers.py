@@ -12,7 +12,7 @@ from torch import distributed
 from pct.config import Run
 from pct.state import from_bytes, start, to_bytes
 from pct.train import TrainingData, fit
-from pct.world import gather
+from pct.world import average_buffers, average_gradients, from_first, gather, sum_over_ranks
 from tests.tiny import disc_slices, tiny_run
 
 
@@ -31,11 +31,39 @@ def train_together(rank: int, world: int, folder: str) -> None:
     randoms = len(torch.load(io.BytesIO(half), weights_only=True)["randoms"])
     equal_run = without_batch_statistics(workers=world)
     together = fit(start(equal_run), equal_run, data, until=1)
-    found = gather({"straight": straight, "resumed": resumed, "together": summary(together)})
+    found = gather(
+        {
+            "straight": straight,
+            "resumed": resumed,
+            "together": summary(together),
+            "exchanged": exchanged(rank),
+        }
+    )
     if rank == 0:
         content = {"workers": found, "randoms": randoms}
         (Path(folder) / "found.json").write_text(json.dumps(content))
     distributed.destroy_process_group()
+
+
+def exchanged(rank: int) -> dict[str, Any]:
+    """What becomes of numbers that each worker brings: 1 of the first, 2 of the second, ..."""
+    model = torch.nn.BatchNorm1d(1)
+    own = torch.tensor([rank + 1.0])
+    model.weight.grad = own.clone()  # the bias has no gradient
+    model.running_mean.copy_(own)
+    model.num_batches_tracked.fill_(7)
+    average_gradients(model.parameters())
+    average_buffers(model)
+    return {
+        "gradient": model.weight.grad.item(),
+        "no_gradient": model.bias.grad,
+        "buffer": model.running_mean.item(),
+        "counter": model.num_batches_tracked.item(),
+        "sum": sum_over_ranks(own).item(),
+        "own": own.item(),
+        "all": gather(rank + 1),
+        "first": from_first(rank + 1),
+    }
 
 
 def without_batch_statistics(*, workers: int) -> Run:
