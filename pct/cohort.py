@@ -52,8 +52,7 @@ def terminal_table(table: pd.DataFrame) -> Table:
     for (trial, split), rows in table.groupby(["trial", "split"], sort=False):
         means, sds = (dict(zip(rows["metric"], rows[kind], strict=True)) for kind in ("mean", "sd"))
         cells = [
-            spell(means[name], sds[name], units[name]) if name in means else "-"
-            for name in metrics
+            spell(means[name], sds[name], units[name]) if name in means else "-" for name in metrics
         ]
         shown.add_row(str(trial), str(split), str(int(rows["n"].max())), *cells)
     return shown

@@ -78,7 +78,7 @@ def fit(
     Every worker calls it alike. A non-finite loss raises `NonFinite` naming epoch and term; the
     state is then not to be saved.
     """
-    while state.epoch < until:
+    while state.epoch < until and not stop_reason(run, state.history):
         began = time.perf_counter()
         if _restarts(run, state.epoch):
             restart_optimisers(state, run)
@@ -92,8 +92,6 @@ def fit(
         )
         for listener in listeners:
             listener(event, state)
-        if event.stopped:
-            break
     return state
 
 

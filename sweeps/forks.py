@@ -80,12 +80,24 @@ def _strand(name: str, given: Any, *, start: int) -> Strand:
     epoch = forks[0]
     if epoch == 0:
         raise BadFork(f"{name}: forks at 0; write two trials instead.")
-    branches = {str(branch): _branch(name, value, epoch) for branch, value in given[epoch].items()}
-    return Strand(steps, Fork(epoch, branches))
+    return Strand(steps, Fork(epoch, _branches(name, given[epoch], epoch)))
 
 
-def _branch(name: str, value: Any, epoch: int) -> Strand:
-    return _strand(name, value, start=epoch)
+def _branches(name: str, given: Mapping[Any, Any], epoch: int) -> dict[str, Strand]:
+    """The ways on from a fork; each needs a name that can stand in a file's name."""
+    odd = [key for key in given if not isinstance(key, str) or not is_name(key)]
+    if odd or not given:
+        found = ", ".join(map(repr, odd)) or "none"
+        raise BadFork(
+            f"{name}: the fork at {epoch} needs a branch at least, with names of letters, digits, "
+            f"- and _, as in {{keep: 20, drop: 0}}; found {found}."
+        )
+    return {branch: _strand(name, value, start=epoch) for branch, value in given.items()}
+
+
+def is_name(text: str) -> bool:
+    """Whether a trial or branch may be called so: letters, digits, - and _."""
+    return bool(text) and text.replace("_", "").replace("-", "").isalnum()
 
 
 def _expand(strands: dict[str, Strand]) -> list[Straight]:

@@ -56,7 +56,8 @@ def _worse(own: pd.DataFrame, champion: pd.DataFrame) -> list[str]:
             ]
         new, old = rows["value"].mean(), rows["value_champion"].mean()
         limit = old * (1 + margin) if kind == "relative" else old - margin
-        if new > limit if kind == "relative" else new < limit:
+        holds = new <= limit if kind == "relative" else new >= limit
+        if not holds:  # also where one of them is undefined
             problems.append(
                 f"{metric} {new:.4g} against the champion's {old:.4g} (limit {limit:.4g})"
             )

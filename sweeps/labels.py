@@ -1,5 +1,6 @@
 """What is written on a sweep: names, tags, parameters and the summary."""
 
+import hashlib
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
 
 def sweep_name(sweep: "Sweep") -> str:
-    """Stable over resumption: recipe, folder, data."""
-    return f"{sweep.recipe.name}-{sweep.folder.resolve().name}-{sweep.manifest.digest[:8]}"
+    """Stable over resumption, different for another recipe, folder or data."""
+    place = f"{sweep.folder.resolve()} {sweep.manifest.digest}"
+    folder = sweep.folder.resolve().name
+    return f"{sweep.recipe.name}-{folder}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
 def sweep_tags(sweep: "Sweep") -> dict[str, str]:

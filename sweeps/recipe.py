@@ -16,11 +16,12 @@ from pct.config import (
     parse_override,
     place,
     preset_file,
+    preset_names,
     read_yaml,
     suggest,
     try_run,
 )
-from sweeps.forks import BadFork, straighten
+from sweeps.forks import BadFork, is_name, straighten
 from sweeps.space import Dimension, Point, Search, exhausted, fill
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -148,7 +149,7 @@ def _trials(content: Mapping[str, Any], problems: list[str]) -> dict[str, dict[s
     for name, settings in trials.items():
         if not isinstance(settings, Mapping | None):
             problems.append(f"trials.{name}: expected a mapping of settings, found {settings!r}.")
-        elif not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
+        elif not isinstance(name, str) or not is_name(name):
             problems.append(f"trials.{name}: a name holds letters, digits, - and _ only.")
         else:
             named[name] = dict(settings or {})
@@ -179,7 +180,7 @@ def _lay(
         trials[trial] = merge(trials[trial], place(rest, value))
         return
     for name, settings in trials.items():
-        if _sets(settings, key) and settings.get(key) != value:
+        if _fixes(settings, key) not in (None, value):
             others = next((other for other in trials if other != name), name)
             problems.append(
                 f"{override} contradicts trial {name}, which sets its own {key}; "
@@ -196,12 +197,16 @@ def _set_inside(section: Mapping[str, Any], key: str, value: Any) -> dict[str, A
     return {**section, first: _set_inside(below, rest, value) if rest else value}
 
 
-def _sets(settings: Mapping[str, Any], key: str) -> bool:
-    """Whether a trial fixes `key`, itself or by a preset of its own."""
+def _fixes(settings: Mapping[str, Any], key: str) -> Any:
+    """The value that a trial fixes for a dotted `key`, itself or by a preset of its own."""
     section, name = key.split(".", 1) if "." in key else ("schedule", key)
+    inner = settings.get(section)
+    if key in settings:
+        return settings[key]
+    if isinstance(inner, Mapping) and name in inner:
+        return inner[name]
     own = settings.get("base")
-    fixed = key in settings or name in (settings.get(section) or {})
-    return fixed or bool(own and key in preset_file(str(own)))
+    return _fixes(preset_file(str(own)), key) if own in preset_names() else None
 
 
 def _seeds(given: Any, problems: list[str]) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ however often the leaf is restarted: epochs are added in order, known ones are p
 """
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,17 @@ def add_epochs(
 
 
 def append(path: Path, line: Line) -> None:
-    """Append one line."""
+    """Append one line; a new spool first gets a line that tells it from any other."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    first = "" if path.exists() else json.dumps({"kind": "spool", "id": uuid.uuid4().hex}) + "\n"
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(first + json.dumps(line) + "\n")
+
+
+def identity(path: Path) -> str:
+    """Which spool this is; "" before its first line."""
+    lines = read_lines(path)[0]
+    return str(lines[0]["id"]) if lines else ""
 
 
 def _end_torn_line(path: Path) -> None:

@@ -42,10 +42,10 @@ class Store:
         found: bool = filesystem.get_file_info(self._path(key, "COMMIT")).type == fs.FileType.File
         return found
 
-    def put(self, key: str, files: Mapping[str, bytes]) -> None:
-        """Commit files under a key. A key that is committed already is left as it is."""
+    def put(self, key: str, files: Mapping[str, bytes]) -> bool:
+        """Commit files under a key. One that is committed already is left as it is: False."""
         if self.has(key):
-            return
+            return False
         filesystem, _ = self._place
         filesystem.create_dir(self._path(key, ""), recursive=True)
         commit = {}
@@ -56,6 +56,7 @@ class Store:
             self._write(self._path(key, stored), content)
             commit[name] = {"file": stored, "sha256": digest}
         self._write(self._path(key, "COMMIT"), json.dumps(commit, indent=1).encode())
+        return True
 
     def get(self, key: str, name: str) -> bytes:
         """One file of a committed key, its hash verified."""

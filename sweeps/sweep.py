@@ -126,22 +126,23 @@ def run_sweep(
         if source.anything and here:
             run_here(source)
         elif source.anything:
+            need, slots = _neediest(sweep), max_concurrent
             run_on_ray(
-                source,
-                sweep.store,
-                sweep.folder,
-                address=address,
-                need=_neediest(sweep),
-                max_concurrent=max_concurrent,
+                source, sweep.store, sweep.folder, need=need, address=address, max_concurrent=slots
             )
         whole = sweep.of(source.leaves) if isinstance(source, Points) else sweep
         outcomes = _settle(whole)
-    for job in whole.jobs:
+    _close_runs(whole, outcomes, tracker)
+    return _write_tables(whole, outcomes, tracker)
+
+
+def _close_runs(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) -> None:
+    """End the MLflow run of every leaf, then the sweep's own."""
+    for job in sweep.jobs:
         if job.leaf not in tracker.run_ids:  # of a point that an earlier session settled
-            tracker.register(job, params=labels.run_params(job), tags=labels.trial_tags(job, whole))
+            tracker.register(job, params=labels.run_params(job), tags=labels.trial_tags(job, sweep))
         tracker.close(job, outcomes[job.leaf])
     tracker.close_sweep(failed=any(o.status == "FAILED" for o in outcomes.values()))
-    return _write_tables(whole, outcomes, tracker)
 
 
 def begin(sweep: Sweep, tracker: Tracker) -> list[Job]:

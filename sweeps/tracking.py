@@ -117,13 +117,15 @@ class Tracker:
 
     def _drain(self, job: Job, run_id: str) -> None:
         tags = self.client.get_run(run_id).data.tags
-        offset, last = int(tags.get("pct.spool_offset", 0)), int(tags.get("pct.last_epoch", 0))
+        spool_id, last = spool.identity(job.spool), int(tags.get("pct.last_epoch", 0))
+        sent_id, _, sent = tags.get("pct.spool_sent", "").partition(":")
+        offset = int(sent) if sent_id == spool_id and sent else 0
         lines, end = spool.read_lines(job.spool, offset=offset)
         metrics: list[Metric] = []
         for line in lines:
             if line["kind"] == "image":
                 self._log_image(job, run_id, line)
-            elif line["epoch"] > last:
+            elif line["kind"] == "epoch" and line["epoch"] > last:
                 last = line["epoch"]
                 metrics += _metrics(line["metrics"].items(), last, int(line["time"] * 1000))
         for at in range(0, len(metrics), BATCH):
@@ -131,7 +133,10 @@ class Tracker:
         if end > offset:
             self.client.log_batch(
                 run_id,
-                tags=[RunTag("pct.spool_offset", str(end)), RunTag("pct.last_epoch", str(last))],
+                tags=[
+                    RunTag("pct.spool_sent", f"{spool_id}:{end}"),
+                    RunTag("pct.last_epoch", str(last)),
+                ],
             )
 
     def _log_image(self, job: Job, run_id: str, line: Mapping[str, Any]) -> None:

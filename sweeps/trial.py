@@ -16,9 +16,9 @@ from pct.model import Model
 from pct.networks import Generator
 from pct.score import score_cases, table
 from pct.state import TrainState, from_bytes, start, to_bytes
-from pct.train import EpochEnd, NonFinite, TrainingData, fit
+from pct.train import EpochEnd, NonFinite, TrainingData, fit, stop_reason
 from pct.validate import look
-from pct.world import rank
+from pct.world import from_first, rank
 from sweeps import spool
 from sweeps.job import Job, Outcome, failed, write_outcome
 from sweeps.replay import replay, write_panel
@@ -47,12 +47,10 @@ def train_leaf(job: Job, *, report: Report, device: torch.device | None = None) 
     data = TrainingData(*(read_slices(Path(job.data), split) for split in ("train", "val")))
     if rank() == 0:
         replay(job, store, found.epoch)
-    reason = "all epochs done"
+    rolling: list[str] = []
 
     def after_epoch(event: EpochEnd, state: TrainState) -> None:
-        nonlocal reason
-        reason = event.stopped or reason
-        commit(job, store, state, data)
+        commit(job, store, state, data, rolling)
         if rank() == 0:
             spool.add_epochs(job.spool, state.history[-1:], carried=False)
         report({"epoch": float(event.epoch), **event.metrics})
@@ -64,32 +62,58 @@ def train_leaf(job: Job, *, report: Report, device: torch.device | None = None) 
             write_outcome(job, failed(job, str(error), found.state.epoch))
         return
     if rank() == 0:
+        reason = stop_reason(job.run, found.state.history) or "all epochs done"
         finish(job, found.state, reason, time.perf_counter() - began)
 
 
 def resume(job: Job, store: Store, device: torch.device | None = None) -> Found:
-    """The state after the longest committed prefix of the leaf, or a fresh one."""
-    for epoch in range(job.run.epochs, 0, -1):
-        if store.has(job.key(epoch)):
-            state = from_bytes(store.get(job.key(epoch), "state.pt"), job.run, device)
-            return Found(state, epoch)
-    return Found(start(job.run, device), 0)
+    """The state after the longest committed prefix of the leaf, or a fresh one.
+
+    Rank 0 looks, so that all workers start from the same stage whatever others commit meanwhile.
+    """
+    epoch = from_first(last_useful(job, store) if rank() == 0 else 0)
+    if not epoch:
+        return Found(start(job.run, device), 0)
+    return Found(from_bytes(store.get(job.key(epoch), "state.pt"), job.run, device), epoch)
 
 
-def commit(job: Job, store: Store, state: TrainState, data: TrainingData) -> None:
-    """Commit the epoch just finished; the one before goes, unless it is a snapshot."""
+def last_useful(job: Job, store: Store) -> int:
+    """Finished epochs of the longest prefix in the store, not beyond where patience would end."""
+    limit = job.run.epochs
+    while limit:
+        epoch = next((e for e in range(limit, 0, -1) if store.has(job.key(e))), 0)
+        if not epoch:
+            return 0
+        history = json.loads(store.get(job.key(epoch), "history.json"))
+        limit = next((e for e in range(1, epoch) if stop_reason(job.run, history[:e])), epoch)
+        if limit == epoch:
+            return epoch
+    return 0
+
+
+def commit(
+    job: Job, store: Store, state: TrainState, data: TrainingData, rolling: list[str]
+) -> None:
+    """Commit the epoch just finished.
+
+    `rolling` holds the key of the epoch before if this worker wrote it and it is no snapshot: it
+    goes once the new one is safe. Stages of other runs are never touched.
+    """
     content = to_bytes(state)
     if rank():
         return
-    files = {"state.pt": content, "history.json": json.dumps(state.history).encode()}
+    key, files = job.key(state.epoch), {"state.pt": content}
+    files["history.json"] = json.dumps(state.history).encode()
     if state.epoch in job.snapshots:
         panels = draw_panels(job, state.generator, data, f"epoch-{state.epoch:04d}")
         files |= panels
         for name, png in panels.items():
             write_panel(job, name, png)
-    store.put(job.key(state.epoch), files)
-    if state.epoch > 1 and state.epoch - 1 not in job.snapshots:
-        store.drop(job.key(state.epoch - 1))
+    wrote = store.put(key, files)
+    while rolling:
+        store.drop(rolling.pop())
+    if wrote and state.epoch not in job.snapshots:
+        rolling.append(key)
 
 
 def draw_panels(job: Job, generator: Generator, data: TrainingData, stem: str) -> dict[str, bytes]:

@@ -75,13 +75,7 @@ def test_the_measures_see_what_they_should():
     assert lines_of(function) == 4
 
 
-def known(folder: str, reason: str) -> object:
-    return pytest.param(folder, marks=pytest.mark.xfail(reason=reason, strict=True))
-
-
-@pytest.mark.parametrize(
-    "folder", [*PACKAGES, known("tests", "data_prep/test_sources.py has 303 lines")]
-)
+@pytest.mark.parametrize("folder", [*PACKAGES, "tests"])
 def test_no_file_is_longer_than_300_lines(folder):
     long = {
         name_of(path): count
@@ -91,9 +85,7 @@ def test_no_file_is_longer_than_300_lines(folder):
     assert long == {}
 
 
-@pytest.mark.parametrize(
-    "folder", ["data_prep", "pct", known("sweeps", "run_sweep has 41 lines"), "dashboards"]
-)
+@pytest.mark.parametrize("folder", PACKAGES)
 def test_no_function_is_longer_than_35_lines(folder):
     long = {
         f"{name_of(path)}:{node.name}": count

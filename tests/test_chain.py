@@ -1,4 +1,4 @@
-"""The whole chain by the command line: on the demo's phantoms, and on real anatomy where at hand."""
+"""The whole chain by the command line: on the demo's phantoms, on real anatomy where at hand."""
 
 import json
 import os

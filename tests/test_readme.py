@@ -1,4 +1,4 @@
-"""The README keeps its word: its commands exist, its map is complete, its plan is what is printed."""
+"""The README keeps its word: its commands exist, its map is complete, its plan is right."""
 
 import re
 from importlib.metadata import entry_points

@@ -8,15 +8,7 @@ import pytest
 
 from data_prep.pairing import is_t1
 from data_prep.phantom_dicom import write_cohort
-from data_prep.sources import (
-    BadCase,
-    BadInput,
-    Case,
-    find_cases,
-    find_pairs,
-    load_head,
-    load_pair,
-)
+from data_prep.sources import BadCase, BadInput, Case, find_cases, find_pairs, load_head, load_pair
 from data_prep.volume import Volume, save_nifti
 
 NIFTI_AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])

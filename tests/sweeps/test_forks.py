@@ -104,13 +104,11 @@ def test_what_makes_no_sense_is_refused_with_the_schedules_name(given, message):
     assert str(caught.value).startswith("lambda_ngf: ")
 
 
-@pytest.mark.xfail(reason="the numbers 40 and 50 become names of branches", strict=True)
 def test_a_fork_whose_branches_are_numbers_is_refused():
     with pytest.raises(BadFork, match="name"):
         straighten({"lambda_ngf": {0: 20, 40: {40: 0, 50: 20}}})
 
 
-@pytest.mark.xfail(reason="the trial vanishes from the plan without a word", strict=True)
 def test_a_fork_without_branches_is_refused():
     with pytest.raises(BadFork, match="branch"):
         straighten({"lambda_ngf": {0: 20, 40: {}}})

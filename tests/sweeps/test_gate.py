@@ -113,7 +113,6 @@ def test_a_forced_model_passes_and_its_objections_are_kept():
     assert gate("exp1", scores(), scores(), force=True, note="pilot") == []
 
 
-@pytest.mark.xfail(reason="nothing is worse than NaN: any model passes afterwards", strict=True)
 def test_a_champion_that_was_forced_with_undefined_scores_lets_nothing_through_unseen():
     champion = scores()
     champion.loc[champion["metric"] == "mae_head", "value"] = np.nan

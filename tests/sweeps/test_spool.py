@@ -56,7 +56,8 @@ def test_reading_goes_on_behind_the_offset(path):
     assert spool.read_lines(path, offset=offset) == ([], offset)
     spool.add_epochs(path, ROWS[1:], carried=False)
     later, end = spool.read_lines(path, offset=offset)
-    assert [line["epoch"] for line in first + later] == [1, 2, 3]
+    assert [line["kind"] for line in first + later] == ["spool", "epoch", "epoch", "epoch"]
+    assert [line["epoch"] for line in later] == [2, 3]
     assert end == path.stat().st_size
 
 
@@ -64,4 +65,15 @@ def test_pictures_among_the_lines_are_no_epochs(path):
     spool.append(path, {"kind": "image", "epoch": 3, "key": "k", "path": "p"})
     spool.add_epochs(path, ROWS, carried=False)
     assert len(spool.epochs(path)) == 3
-    assert len(spool.read_lines(path)[0]) == 4
+    assert len(spool.read_lines(path)[0]) == 5
+
+
+def test_every_spool_has_a_name_of_its_own(path):
+    assert spool.identity(path) == ""
+    spool.add_epochs(path, ROWS[:1], carried=False)
+    first = spool.identity(path)
+    spool.add_epochs(path, ROWS, carried=False)
+    assert spool.identity(path) == first
+    path.unlink()
+    spool.add_epochs(path, ROWS[:1], carried=False)
+    assert spool.identity(path) not in ("", first)

@@ -212,7 +212,6 @@ def test_data_of_another_size_is_refused_with_the_command_that_prepares_it(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(reason="runs are found by the folder's last name alone", strict=True)
 def test_sweeps_in_folders_of_one_name_have_runs_of_their_own(tmp_path, phantom_data, tracking):
     for parent in ("alice", "bob"):
         sweep = sweep_of(tmp_path / parent / "twice", phantom_data, {"plain": {}}, epochs=1)
@@ -224,7 +223,6 @@ def test_sweeps_in_folders_of_one_name_have_runs_of_their_own(tmp_path, phantom_
     assert len(runs) == 2
 
 
-@pytest.mark.xfail(reason="the offset into the old spool is used on the new one", strict=True)
 def test_a_sweep_goes_on_though_its_folder_was_deleted(tmp_path, phantom_data, tracking):
     sweep = sweep_of(tmp_path / "deleted", phantom_data, {"plain": {}})
     with counted_epochs(break_after=2), pytest.raises(KeyboardInterrupt):
@@ -239,7 +237,6 @@ def test_a_sweep_goes_on_though_its_folder_was_deleted(tmp_path, phantom_data, t
     assert [point.step for point in points] == [1, 2, 3, 4]
 
 
-@pytest.mark.xfail(reason="a run that goes on from another's last stage drops it", strict=True)
 def test_a_longer_run_leaves_the_shorter_ones_last_stage_in_the_store(tmp_path, phantom_data):
     trial = {"plain": {}}
     short, longer = (
