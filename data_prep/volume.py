@@ -156,6 +156,14 @@ def slice_grid(
     return Grid((size, size, num_slices), affine)
 
 
+def pad_ends(volume: Volume, num_slices: int) -> Volume:
+    """Repeat the first and the last slice along k `num_slices` times; the patient stays put."""
+    array = np.pad(volume.array, ((0, 0), (0, 0), (num_slices, num_slices)), mode="edge")
+    affine = volume.affine.copy()
+    affine[:3, 3] -= num_slices * affine[:3, 2]
+    return Volume(array, affine)
+
+
 def centre_of(mask: Volume) -> NDArray[np.float64]:
     """Centre of a mask's bounding box, in RAS mm. An empty mask raises `BadVolume`."""
     where = np.nonzero(mask.array)

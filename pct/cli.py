@@ -95,7 +95,8 @@ def score(
 
     loaded = load_model(find_model(model, tracking=tracking))
     opened = scoring.opened_for(data, loaded) if split == "test" else None
-    if opened and not again:
+    known = scoring.has_scores(to, loaded, split)
+    if opened and known and not again:
         print(
             f"{loaded.name}: scored on the test set on {opened} already; --again opens it once more"
         )
@@ -103,9 +104,9 @@ def score(
     total = len(list_cases(data, split))
     with bar("score", total=total, unit=f"{split} cases") as show_bar:
         scores = scoring.table(scoring.score_cases(loaded, data, split, on_case=show_bar))
+    scoring.append_parquet(to, scores, unique=["trial", "case", "split", "metric"])
     if split == "test":
         scoring.open_test_set(data, loaded)
-    scoring.append_parquet(to, scores, unique=["trial", "case", "split", "metric"])
     cohort_table = cohort(scores)
     if as_program:
         print(cohort_table.to_json(orient="records"))

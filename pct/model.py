@@ -89,7 +89,8 @@ def _read_facts(content: Any, path: Path) -> tuple[Run, SliceGrid, dict[str, Any
         )
     try:
         run, grid = Run.model_validate(content["run"]), SliceGrid(**content["grid"])
-        return run, grid, content["card"]
+        card = content["card"]
+        return run, grid, {**card, "trial": card["trial"], "epoch": card["epoch"]}
     except (KeyError, TypeError, ValueError) as error:
         raise BadModel(
             f"{path}: lacks what prediction needs ({error}). Promote the model anew."

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from data_prep.errors import PctError
 from data_prep.intensity import AIR_HU, mr_to_unit, mr_window, unit_to_hu
 from data_prep.masks import head_from_mr
-from data_prep.volume import Grid, Volume, centre_of, resample, slice_grid, to_ras
+from data_prep.volume import Grid, Volume, centre_of, pad_ends, resample, slice_grid, to_ras
 from pct.model import Model
 
 CHUNK = 16
@@ -50,6 +50,8 @@ def prepare(model: Model, mr: Volume) -> Prepared:
         size=model.grid.size,
         slice_mm=model.grid.slice_mm,
     )
+    # The grid may reach over the MR's end slices by half a step; air there would bleed back in.
+    mr = pad_ends(mr, int(np.ceil(model.grid.slice_mm / mr.spacing_mm[2])))
     seen = resample(mr, grid, fill=float(mr.array.min()), antialias=True)
     return Prepared(mr_to_unit(seen.array, low, high), grid)
 

@@ -49,9 +49,16 @@ class TrainState:
     """A row an epoch: `epoch`, `time` (UTC seconds) and every metric."""
 
     def fingerprint(self) -> str:
-        """Hash of every value that decides how training goes on, this worker's random state too."""
+        """Hash of every value that decides how training goes on, this worker's random state too.
+
+        Times of day in the history are left out.
+        """
         digest = hashlib.sha256(str(self.epoch).encode())
         _feed(digest, _content(self))
+        if self.best:
+            _feed(digest, [self.best.epoch, self.best.value, self.best.weights])
+        for row in self.history:
+            _feed(digest, {k: v for k, v in row.items() if not k.startswith("time")})
         _feed(digest, _random_state())
         return digest.hexdigest()
 

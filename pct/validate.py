@@ -13,7 +13,7 @@ from data_prep.schema import Slices as SliceTable
 from pct import losses
 from pct.batches import Batch, make_batch
 from pct.config import Run
-from pct.metrics import psnr, psnr_masked
+from pct.metrics import psnr, psnr_masked, psnr_masked_fill
 from pct.networks import Generator
 from pct.schedule import number_at
 
@@ -116,6 +116,7 @@ def _score(pct: Tensor, batch: Batch, run: Run) -> dict[str, Float[Tensor, " bat
     return {
         "val/psnr": psnr(pct, batch.ct),
         "val/psnr_masked": psnr_masked(pct, batch.ct, batch.head > 0),
+        "val/psnr_masked_fill": psnr_masked_fill(pct, batch.ct, batch.head > 0),
         "val/l1": (pct - batch.ct).abs().mean(dim=(1, 2, 3)),
         "val/ngf": ngf(pct),
         "val/ngf_ct": ngf(batch.ct),

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def sweep_name(sweep: "Sweep") -> str:
     """Stable over resumption, different for another recipe, folder or data."""
     place = f"{sweep.folder.resolve()} {sweep.manifest.digest}"
-    folder = sweep.folder.resolve().name
+    folder = re.sub(r"[^\w.-]", "_", sweep.folder.resolve().name)
     return f"{sweep.recipe.name}-{folder}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 

@@ -23,6 +23,9 @@ SCORES = "validation.parquet"
 """The validation scores that lie in every model folder, for the next candidate's gate."""
 
 
+ADDRESS = f"models:/{NAME}@{ALIAS}"
+
+
 class NoSweep(PctError):
     """A folder that holds no sweep."""
 
@@ -46,10 +49,10 @@ def promote(
     outcome = _finished(job)
     place = tracking_place(folder, tracking)
     client = client_at(place)
-    address = f"models:/{NAME}@{ALIAS}"
     old = champion_tags(client)
     if old and old.get("pct.stage") == outcome.last_stage and old.get("pct.trial") == job.leaf:
-        return Promotion(job.leaf, old["version"], address, True, [])
+        _tell(folder, job.leaf, old["version"])
+        return Promotion(job.leaf, old["version"], ADDRESS, True, [])
     scores = pd.read_parquet(job.scores)
     overridden = gate(
         job.leaf, scores, champion_scores(place.uri) if old else None, force=force, note=note
@@ -63,10 +66,8 @@ def promote(
         "pct.overridden": "; ".join(overridden),
     }
     version = register(client, run_of(folder, job.leaf), model, tags=tags)
-    records.add_to_summary(
-        folder, champion={"trial": job.leaf, "version": version, "model": address}
-    )
-    return Promotion(job.leaf, version, address, False, overridden)
+    _tell(folder, job.leaf, version)
+    return Promotion(job.leaf, version, ADDRESS, False, overridden)
 
 
 def read_jobs(folder: Path) -> list[Job]:
@@ -98,7 +99,7 @@ def choose(jobs: list[Job], trial: str | None) -> Job:
 
 def champion_scores(uri: str) -> pd.DataFrame:
     """The reigning champion's validation scores."""
-    return pd.read_parquet(find_champion(f"models:/{NAME}@{ALIAS}", tracking=uri) / SCORES)
+    return pd.read_parquet(find_champion(ADDRESS, tracking=uri) / SCORES)
 
 
 def write_model(job: Job, outcome: Outcome, folder: Path, *, note: str) -> None:
@@ -128,3 +129,9 @@ def _finished(job: Job) -> Outcome:
     outcome = read_outcome(job)
     assert outcome is not None
     return outcome
+
+
+def _tell(folder: Path, trial: str, version: str) -> None:
+    """Let the report know of the champion."""
+    champion = {"trial": trial, "version": version, "model": ADDRESS}
+    records.add_to_summary(folder, champion=champion)

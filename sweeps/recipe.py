@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -22,7 +22,7 @@ from pct.config import (
     try_run,
 )
 from sweeps.forks import BadFork, is_name, straighten
-from sweeps.space import Dimension, Point, Search, exhausted, fill
+from sweeps.space import Dimension, Point, Search, corner, exhausted, fill
 
 RECIPES = Path(__file__).parent / "recipes"
 OWN_KEYS = ("base", "trials", "seeds", "space", "search")
@@ -94,10 +94,9 @@ def leaves_at(recipe: Recipe, point: Point) -> list[Leaf]:
 def _check(recipe: Recipe, problems: list[str]) -> None:
     """Try the recipe's leaves at the two corners of its space."""
     if not problems or recipe.trials:
-        for end in ("low", "high"):
-            point: Point = {name: getattr(dim, end) for name, dim in recipe.space.items()}
-            whole = {k: int(v) if float(v).is_integer() else v for k, v in point.items()}
-            _leaves(recipe, whole, problems, exhaust=False)
+        ends: tuple[Literal["low"], Literal["high"]] = ("low", "high")
+        for end in ends:
+            _leaves(recipe, corner(recipe.space, end), problems, exhaust=False)
 
 
 def _leaves(
@@ -118,7 +117,7 @@ def _trial_leaves(
     try:
         trial = fill(trial, point)
         base = load_preset(str(trial.pop("base", recipe.base)))
-        straights = straighten(trial.get("schedule") or {})
+        straights = straighten(_section(trial, "schedule"))
     except KeyError as error:
         problems.append(
             f"{name}: ${error.args[0]} is not in the space"
@@ -138,6 +137,13 @@ def _trial_leaves(
             if run:
                 leaves.append(Leaf(leaf if seed is None else f"{leaf}@s{seed}", run, point))
     return leaves
+
+
+def _section(trial: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = trial.get(name) or {}
+    if not isinstance(section, Mapping):
+        raise BadConfig(f"{name}: expected a mapping of settings, found {section!r}.")
+    return section
 
 
 def _trials(content: Mapping[str, Any], problems: list[str]) -> dict[str, dict[str, Any]]:
@@ -223,7 +229,10 @@ def _seeds(given: Any, problems: list[str]) -> tuple[int, ...]:
 
 
 def _space(given: Any, problems: list[str]) -> dict[str, Dimension]:
-    space = {}
+    space: dict[str, Dimension] = {}
+    if not isinstance(given, Mapping | None):
+        problems.append(f"space: expected a mapping of names to dimensions, found {given!r}.")
+        return space
     for name, settings in (given or {}).items():
         try:
             space[str(name)] = Dimension.model_validate(settings)

@@ -23,6 +23,9 @@ def find_champion(address: str, *, tracking: str | None = None) -> Path:
     Without `tracking` and MLFLOW_TRACKING_URI it looks into ./mlflow.db.
     """
     place = tracking_place(Path("here"), tracking)
+    database = place.uri.removeprefix("sqlite:///")
+    if database != place.uri and not Path(database).exists():
+        raise BadModel(f"{address}: there is no {database}. Say where: --tracking URI.")
     client = client_at(place)
     try:
         version = _version(client, address)

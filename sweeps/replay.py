@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 
@@ -12,6 +13,7 @@ from sweeps.store import Store
 
 def replay(job: Job, store: Store, epoch: int) -> None:
     """Put everything up to `epoch`, which the store holds, into the leaf's spool and panels."""
+    spool.begin(job.spool, job.key(job.run.epochs))
     if not epoch:
         return
     history = json.loads(store.get(job.key(epoch), "history.json"))
@@ -26,27 +28,29 @@ def replay(job: Job, store: Store, epoch: int) -> None:
 def write_panel(job: Job, name: str, png: bytes) -> None:
     """Lay a panel into the sweep's folder and tell the spool, once."""
     path = job.panels / name
-    if path.exists():
+    picture = str(path.relative_to(job.folder))
+    if spool.has_picture(job.spool, picture):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png)
+    write_bytes(path, png)
     stem, _, case = name.removesuffix(".png").partition("_")
-    epoch = int(stem.removeprefix("epoch-"))
-    spool.append(
-        job.spool,
-        {
-            "kind": "image",
-            "epoch": epoch,
-            "key": f"val/panel_{case}",
-            "path": str(path.relative_to(job.folder)),
-        },
-    )
+    epoch, key = int(stem.removeprefix("epoch-")), f"val/panel_{case}"
+    spool.append(job.spool, {"kind": "image", "epoch": epoch, "key": key, "path": picture})
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Under a temporary name, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
 
 
 def copy_twin(job: Job, twin: Job, outcome: Outcome, store: Store) -> None:
     """Give a leaf that is the very same run as `twin` its own records; nothing is trained."""
     if outcome.status == "FINISHED":
         replay(job, store, outcome.epochs)
+        for best in twin.panels.glob("best_*.png"):
+            write_bytes(job.panels / best.name, best.read_bytes())
         scores = pd.read_parquet(twin.scores).assign(trial=job.leaf)
         job.scores.parent.mkdir(parents=True, exist_ok=True)
         scores.to_parquet(job.scores)

@@ -47,6 +47,12 @@ class Search(Frozen):
     seed: int = 1
 
 
+def corner(space: Mapping[str, Dimension], end: Literal["low", "high"]) -> Point:
+    """The point at one end of every dimension, whole numbers as such."""
+    ends = {name: getattr(dimension, end) for name, dimension in space.items()}
+    return {name: int(v) if float(v).is_integer() else v for name, v in ends.items()}
+
+
 def exhausted(space: Mapping[str, Dimension], search: Search) -> list[Point]:
     """All combinations of the exhausted dimensions; one empty point when there are none."""
     grids = [[(name, value) for value in space[name].values()] for name in search.exhaust]

@@ -33,7 +33,6 @@ def add_epochs(
     path: Path, rows: Iterator[dict[str, float]] | list[dict[str, float]], *, carried: bool
 ) -> None:
     """Append history rows that are not in the spool yet; `carried` by a shared stage or not."""
-    _end_torn_line(path)
     known = {line["epoch"] for line in epochs(path)}
     for row in rows:
         if int(row["epoch"]) not in known:
@@ -50,18 +49,51 @@ def add_epochs(
             )
 
 
+def begin(path: Path, key: str) -> None:
+    """Open the spool of the run `key`: a first line says whose it is, and which spool.
+
+    A spool of another run is emptied; a line that a killed writer left half-written is cut off.
+    """
+    if run_of(path) != key:
+        path.unlink(missing_ok=True)
+    _end_torn_line(path)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        first = json.dumps({"kind": "spool", "id": uuid.uuid4().hex, "key": key})
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(first + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+
 def append(path: Path, line: Line) -> None:
-    """Append one line; a new spool first gets a line that tells it from any other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    first = "" if path.exists() else json.dumps({"kind": "spool", "id": uuid.uuid4().hex}) + "\n"
+    """Append one line to a spool that has begun."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(first + json.dumps(line) + "\n")
+        file.write(json.dumps(line) + "\n")
 
 
 def identity(path: Path) -> str:
-    """Which spool this is; "" before its first line."""
+    """Which spool this is; "" where there is none."""
+    return str(_first(path).get("id", ""))
+
+
+def run_of(path: Path) -> str:
+    """Key of the run that the spool belongs to; "" where there is none."""
+    return str(_first(path).get("key", ""))
+
+
+def has_picture(path: Path, picture: str) -> bool:
+    """Whether the spool tells of a picture."""
     lines = read_lines(path)[0]
-    return str(lines[0]["id"]) if lines else ""
+    return any(line["kind"] == "image" and line["path"] == picture for line in lines)
+
+
+def _first(path: Path) -> Line:
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8") as file:
+        line = file.readline()
+    found: Line = json.loads(line) if line.endswith("\n") else {}
+    return found
 
 
 def _end_torn_line(path: Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from pyarrow import fs
+from pyarrow import ArrowInvalid, fs
 
 from data_prep.errors import PctError
 
@@ -32,7 +32,12 @@ class Store:
     @cached_property
     def _place(self) -> tuple[fs.FileSystem, str]:
         if "://" in self.root:
-            filesystem, path = fs.FileSystem.from_uri(self.root)
+            try:
+                filesystem, path = fs.FileSystem.from_uri(self.root)
+            except (ArrowInvalid, OSError) as error:
+                raise StoreError(
+                    f"--store {self.root}: {error}. Give a folder or s3://..."
+                ) from error
             return filesystem, path
         return fs.LocalFileSystem(), str(Path(self.root).resolve())
 

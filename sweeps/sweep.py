@@ -1,11 +1,14 @@
 """`pct sweep`: recipe, data and what is there already -> finished leaves and the sweep's tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from data_prep.errors import PctError
 from data_prep.schema import Manifest
@@ -18,6 +21,7 @@ from sweeps.recipe import Leaf, Recipe, leaves_at
 from sweeps.replay import copy_twin, forget
 from sweeps.runner import run_here, run_on_ray
 from sweeps.source import Listed
+from sweeps.space import corner
 from sweeps.store import Store
 from sweeps.tracking import Draining, Place, Tracker
 from sweeps.tree import Stage, build_tree, identity, path_of, twins, unique_epochs
@@ -95,8 +99,7 @@ def prepare_sweep(recipe: Recipe, *, data: Path, folder: Path, store: str | None
     """Check the recipe against the data and lay out its leaves; those of a search come later."""
     place = Store(store or str((folder / ".." / "stages").resolve()))
     sweep = Sweep(recipe, folder, data, read_manifest(data), place, ())
-    corner = {name: dimension.low for name, dimension in recipe.space.items()}
-    checked = sweep.of(leaves_at(recipe, corner))
+    checked = sweep.of(leaves_at(recipe, corner(recipe.space, "low")))
     return sweep if recipe.space else checked
 
 
@@ -110,7 +113,31 @@ def run_sweep(
     on_tick: Callable[[], None] = lambda: None,
 ) -> Result:
     """Train what is missing, track it, and write the sweep's tables. Again = go on from there."""
-    sweep.folder.mkdir(parents=True, exist_ok=True)
+    with alone(sweep.folder):
+        return _run(sweep, place, here, address, max_concurrent, on_tick)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the sweep's folder; a second sweep in it is told so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise WrongData(
+            f"{folder}: another pct sweep is running there. Wait for it, or choose another --to."
+        ) from error
+
+
+def _run(
+    sweep: Sweep,
+    place: Place,
+    here: bool,
+    address: str,
+    max_concurrent: int | None,
+    on_tick: Callable[[], None],
+) -> Result:
     tracker = Tracker(
         place,
         experiment=f"pct/{sweep.data.name}-{sweep.recipe.name}",
@@ -157,8 +184,7 @@ def begin(sweep: Sweep, tracker: Tracker) -> list[Job]:
 
 def _neediest(sweep: Sweep) -> Run:
     """The run that asks for most CPUs."""
-    corner = {name: dimension.low for name, dimension in sweep.recipe.space.items()}
-    leaves = sweep.leaves or leaves_at(sweep.recipe, corner)
+    leaves = sweep.leaves or leaves_at(sweep.recipe, corner(sweep.recipe.space, "low"))
     return max((leaf.run for leaf in leaves), key=lambda run: run.workers * run.threads)
 
 
@@ -220,7 +246,7 @@ def _finished(job: Job) -> bool:
 
 def _clear(job: Job) -> None:
     """Forget a failure, and the records of another run that once had this name."""
-    if job.outcome.exists() and read_outcome(job) is None:
+    if spool.run_of(job.spool) != job.key(job.run.epochs):
         forget(job)
     job.outcome.unlink(missing_ok=True)
 

@@ -16,6 +16,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.errors import PctError
 from sweeps import spool
@@ -48,7 +49,7 @@ def client_at(place: Place) -> MlflowClient:
     try:
         client = MlflowClient(tracking_uri=place.uri)
         client.search_experiments(max_results=1)
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise NoTracking(
             f"{place.uri}: cannot be reached ({error}). Start the server, "
             "or leave out --tracking for a local file."
@@ -96,7 +97,7 @@ class Tracker:
             for leaf, job in self._jobs.items():
                 try:
                     self._drain(job, self._runs[leaf])
-                except (MlflowException, OSError) as error:
+                except (MlflowException, SQLAlchemyError, OSError) as error:
                     log.warning("tracking of %s is late: %s", leaf, error)
 
     def close(self, job: Job, outcome: Outcome) -> None:

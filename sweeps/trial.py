@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +20,10 @@ from pct.validate import look
 from pct.world import from_first, rank
 from sweeps import spool
 from sweeps.job import Job, Outcome, failed, write_outcome
-from sweeps.replay import replay, write_panel
+from sweeps.replay import replay, write_bytes, write_panel
 from sweeps.store import Store
 
 Report = Callable[[dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Found:
-    """Where a leaf goes on from."""
-
-    state: TrainState
-    epoch: int
 
 
 def train_leaf(job: Job, *, report: Report, device: torch.device | None = None) -> None:
@@ -43,38 +34,39 @@ def train_leaf(job: Job, *, report: Report, device: torch.device | None = None) 
     torch.set_num_threads(job.run.threads)
     began = time.perf_counter()
     store = Store(job.store)
-    found = resume(job, store, device)
+    state = resume(job, store, device)
     data = TrainingData(*(read_slices(Path(job.data), split) for split in ("train", "val")))
-    if rank() == 0:
-        replay(job, store, found.epoch)
     rolling: list[str] = []
+    if rank() == 0:
+        replay(job, store, state.epoch)
+        rolling += own_rolling(job, state.epoch)
 
     def after_epoch(event: EpochEnd, state: TrainState) -> None:
-        commit(job, store, state, data, rolling)
-        if rank() == 0:
+        if rank() == 0:  # before the commit: what is in the store was told
             spool.add_epochs(job.spool, state.history[-1:], carried=False)
+        commit(job, store, state, data, rolling)
         report({"epoch": float(event.epoch), **event.metrics})
 
     try:
-        fit(found.state, job.run, data, until=job.run.epochs, listeners=[after_epoch])
+        fit(state, job.run, data, until=job.run.epochs, listeners=[after_epoch])
     except NonFinite as error:
         if rank() == 0:
-            write_outcome(job, failed(job, str(error), found.state.epoch))
+            write_outcome(job, failed(job, str(error), state.epoch))
         return
     if rank() == 0:
-        reason = stop_reason(job.run, found.state.history) or "all epochs done"
-        finish(job, found.state, reason, time.perf_counter() - began)
+        reason = stop_reason(job.run, state.history) or "all epochs done"
+        finish(job, state, data, reason=reason, seconds=time.perf_counter() - began)
 
 
-def resume(job: Job, store: Store, device: torch.device | None = None) -> Found:
+def resume(job: Job, store: Store, device: torch.device | None = None) -> TrainState:
     """The state after the longest committed prefix of the leaf, or a fresh one.
 
     Rank 0 looks, so that all workers start from the same stage whatever others commit meanwhile.
     """
     epoch = from_first(last_useful(job, store) if rank() == 0 else 0)
     if not epoch:
-        return Found(start(job.run, device), 0)
-    return Found(from_bytes(store.get(job.key(epoch), "state.pt"), job.run, device), epoch)
+        return start(job.run, device)
+    return from_bytes(store.get(job.key(epoch), "state.pt"), job.run, device)
 
 
 def last_useful(job: Job, store: Store) -> int:
@@ -89,6 +81,12 @@ def last_useful(job: Job, store: Store) -> int:
         if limit == epoch:
             return epoch
     return 0
+
+
+def own_rolling(job: Job, epoch: int) -> list[str]:
+    """Key of the epoch gone on from, if this leaf trained it before it was killed."""
+    trained = {line["epoch"] for line in spool.epochs(job.spool) if not line["carried"]}
+    return [job.key(epoch)] if epoch in trained and epoch not in job.snapshots else []
 
 
 def commit(
@@ -149,9 +147,12 @@ def best_model(job: Job, state: TrainState) -> Model:
     return Model(generator.eval(), job.run, manifest.grid, card)
 
 
-def finish(job: Job, state: TrainState, reason: str, seconds: float) -> None:
-    """Score the best generator in 3D on the validation cases and write the outcome."""
-    scores = table(score_cases(best_model(job, state), Path(job.data), "val", trial=job.leaf))
+def finish(job: Job, state: TrainState, data: TrainingData, *, reason: str, seconds: float) -> None:
+    """Draw and score the best generator on the validation cases and write the outcome."""
+    model = best_model(job, state)
+    for name, png in draw_panels(job, model.generator, data, "best").items():
+        write_bytes(job.panels / name, png)
+    scores = table(score_cases(model, Path(job.data), "val", trial=job.leaf))
     job.scores.parent.mkdir(parents=True, exist_ok=True)
     scores.to_parquet(job.scores)
     rows = cohort(scores).to_dict("records")

@@ -144,12 +144,25 @@ def test_the_test_set_is_opened_once_a_model_unless_asked_again(
     assert main(call) == 0
     assert len(pd.read_parquet(data / LEDGER)) == 1
     capsys.readouterr()
-    (tmp_path / "scores.parquet").unlink()
     assert main(call) == 0
     assert "exp1@6: scored on the test set on 20" in capsys.readouterr().out
-    assert not (tmp_path / "scores.parquet").exists()
+    assert len(pd.read_parquet(data / LEDGER)) == 1
     assert main([*call, "--again"]) == 0
-    assert (tmp_path / "scores.parquet").exists()
+    assert len(pd.read_parquet(data / LEDGER)) == 2
+
+
+def test_scores_that_were_lost_are_scored_anew_and_that_is_recorded(tmp_path, model, phantom_data):
+    data, to = shutil.copytree(phantom_data, tmp_path / "data"), tmp_path / "scores.parquet"
+    call = ["score", model, "--data", str(data), "--split", "test", "--to", str(to)]
+    to.write_bytes(b"no table")
+    assert main(call) == 2
+    assert not (data / LEDGER).exists()
+    to.unlink()
+    assert main(call) == 0
+    to.unlink()
+    assert main(call) == 0
+    assert to.exists()
+    assert len(pd.read_parquet(data / LEDGER)) == 2
 
 
 def test_the_training_set_is_not_scored(capsys, tmp_path, model, phantom_data):

@@ -180,3 +180,16 @@ def test_slices_are_predicted_alike_in_any_number_of_chunks(monkeypatch, mr):
     monkeypatch.setattr("pct.predict.CHUNK", 3)
     np.testing.assert_array_equal(run_generator(model, unit), whole)
     np.testing.assert_allclose(whole, unit * 0.5)
+
+
+@pytest.mark.parametrize("slice_mm", [12.0, 5.0, 7.0, 9.5])
+def test_end_slices_are_not_mixed_with_air_whatever_the_slice_distance(mr, slice_mm):
+    flat = mr.with_array(
+        np.where(np.arange(mr.array.shape[0])[:, None, None] > 20, 900.0, 0.0)
+        * np.ones_like(mr.array)
+    )
+    grid = SliceGrid("resize", 64, 4.0, slice_mm)
+    pct = predict_volume(model_that(identity, grid=grid, data={"mr_window": "volume"}), flat)
+    middle = pct.array[:, :, pct.array.shape[2] // 2]
+    for end in (0, -1):
+        np.testing.assert_allclose(pct.array[:, :, end], middle, atol=1)

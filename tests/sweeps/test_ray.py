@@ -126,9 +126,7 @@ def test_a_trial_stopped_early_frees_its_workers_for_the_next(data, cluster, tmp
     # Each wants 4 of the 4 CPUs: were the first's workers to stay, the second would never start.
     sweep = sweep_of(tmp_path, data, trials, workers=2, threads=2, epochs=30)
     sweep.folder.mkdir(parents=True)
-    tune_leaves(
-        Listed(sweep.jobs), sweep.store, sweep.folder, max_concurrent=1, stop={"epoch": 2}
-    )
+    tune_leaves(Listed(sweep.jobs), sweep.store, sweep.folder, max_concurrent=1, stop={"epoch": 2})
     for job in sweep.jobs:
         trained = [line["epoch"] for line in spool.epochs(job.spool)]
         assert trained[:2] == [1, 2], job.leaf

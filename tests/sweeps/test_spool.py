@@ -11,6 +11,7 @@ ROWS = [{"epoch": n, "time": 1e9 + n, "val/psnr": 20.0 + n} for n in (1, 2, 3)]
 
 @pytest.fixture
 def path(tmp_path):
+    spool.begin(tmp_path / "spool" / "exp1.jsonl", "a key")
     return tmp_path / "spool" / "exp1.jsonl"
 
 
@@ -44,13 +45,14 @@ def test_a_torn_last_line_waits_for_its_reader_and_is_cut_by_the_next_writer(pat
     with path.open("ab") as file:
         file.write(torn)
     assert [line["epoch"] for line in spool.epochs(path)] == [1, 2]
+    spool.begin(path, "a key")
     spool.add_epochs(path, ROWS[2:], carried=False)
     assert [line["epoch"] for line in spool.epochs(path)] == [1, 2, 3]
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
 def test_reading_goes_on_behind_the_offset(path):
-    assert spool.read_lines(path) == ([], 0)
+    assert spool.read_lines(path.with_name("none")) == ([], 0)
     spool.add_epochs(path, ROWS[:1], carried=False)
     first, offset = spool.read_lines(path)
     assert spool.read_lines(path, offset=offset) == ([], offset)
@@ -69,11 +71,29 @@ def test_pictures_among_the_lines_are_no_epochs(path):
 
 
 def test_every_spool_has_a_name_of_its_own(path):
-    assert spool.identity(path) == ""
-    spool.add_epochs(path, ROWS[:1], carried=False)
+    assert spool.identity(path.with_name("none")) == ""
     first = spool.identity(path)
     spool.add_epochs(path, ROWS, carried=False)
+    spool.begin(path, "a key")
     assert spool.identity(path) == first
     path.unlink()
-    spool.add_epochs(path, ROWS[:1], carried=False)
+    spool.begin(path, "a key")
     assert spool.identity(path) not in ("", first)
+
+
+def test_the_spool_of_another_run_is_emptied(path):
+    spool.add_epochs(path, ROWS, carried=False)
+    spool.begin(path, "another key")
+    assert spool.run_of(path) == "another key"
+    assert spool.epochs(path) == []
+
+
+@pytest.mark.parametrize(
+    "torn", [b"", b'{"kind": "spo', b'{"kind": "spool", "id": "x", "key": "y"}']
+)
+def test_a_spool_torn_in_its_first_line_begins_anew(path, torn):
+    path.write_bytes(torn)
+    assert spool.identity(path) == ""
+    spool.begin(path, "a key")
+    spool.add_epochs(path, ROWS, carried=False)
+    assert len(spool.epochs(path)) == 3

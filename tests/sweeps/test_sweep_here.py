@@ -12,8 +12,9 @@ from pct.__main__ import main
 from pct.model import load_model
 from pct.state import start
 from pct.train import TrainingData, fit
+from sweeps.job import read_outcome
 from sweeps.promote import write_model
-from sweeps.sweep import WrongData, run_sweep
+from sweeps.sweep import WrongData, alone, run_sweep
 from sweeps.tracking import client_at
 from sweeps.trial import train_leaf
 from tests.sweeps.small_sweep import Swept, counted_epochs, final_state, sweep_of
@@ -96,7 +97,7 @@ def test_every_finished_leaf_has_scores_and_pictures(swept):
     assert set(scores["split"]) == {"val"}
     for leaf in ("never", "ngf.drop", "same"):
         stems = {path.name[:10] for path in (swept.sweep.folder / "panels" / leaf).glob("*.png")}
-        assert stems == {f"epoch-000{n}" for n in range(1, 5)}
+        assert stems == {"best_head-", *(f"epoch-000{n}" for n in range(1, 5))}
     summary = json.loads((swept.sweep.folder / "sweep.json").read_text())
     assert (summary["epochs_trained"], summary["epochs_planned"]) == (10, 10)
 
@@ -258,3 +259,37 @@ def test_a_finished_leaf_can_be_written_as_a_model(swept, tmp_path):
     for name, value in model.generator.state_dict().items():
         assert torch.equal(value, best["weights"][name])
     assert model.grid == swept.sweep.manifest.grid
+
+
+def test_a_killed_sweep_with_another_setting_forgets_the_old_numbers(
+    tmp_path, phantom_data, tracking
+):
+    """Its spool must not pass over epochs that another run once trained under this name."""
+    first = sweep_of(tmp_path / "changed", phantom_data, {"plain": {}})
+    with counted_epochs(break_after=2), pytest.raises(KeyboardInterrupt):
+        run_sweep(first, tracking, here=True)
+    second = sweep_of(tmp_path / "changed", phantom_data, {"plain": {"schedule": {"lr_g": 1e-5}}})
+    run_sweep(second, tracking, here=True)
+    history = pd.read_parquet(second.folder / "history.parquet")
+    told = history[history["metric"] == "loss/g"].sort_values("epoch")["value"].tolist()
+    state = final_state(second, "plain")
+    assert told == [row["loss/g"] for row in state["history"]]
+
+
+def test_patience_ends_a_leaf_alike_beside_a_longer_run_and_after_a_kill(tmp_path, phantom_data):
+    stop = {"metric": "val/psnr", "patience": 1, "min_delta": 50, "after": 2}
+    patient = sweep_of(tmp_path / "patient", phantom_data, {"plain": {"stop": stop}}, epochs=6)
+    endless = sweep_of(tmp_path / "endless", phantom_data, {"plain": {}}, epochs=6)
+    train_leaf(endless.jobs[0], report=lambda row: None)
+    with counted_epochs() as trained:
+        train_leaf(patient.jobs[0], report=lambda row: None)
+    outcome = read_outcome(patient.jobs[0])
+    assert (outcome.epochs, trained) == (2, [])
+    assert outcome.reason.startswith("val/psnr has not risen by 50")
+
+
+def test_a_second_sweep_in_a_busy_folder_is_told_so(tmp_path, phantom_data, tracking):
+    sweep = sweep_of(tmp_path / "busy", phantom_data, {"plain": {}})
+    with alone(sweep.folder), pytest.raises(WrongData, match="another pct sweep is running"):
+        run_sweep(sweep, tracking, here=True)
+    assert not (sweep.folder / "jobs.json").exists()
