@@ -9,7 +9,14 @@ from dicom2nifti.convert_dicom import dicom_array_to_nifti
 from dicom2nifti.exceptions import ConversionError, ConversionValidationError
 from numpy.typing import NDArray
 
-from data_prep.dicom_census import TILT_TOLERANCE_DEG, BadSeries, SeriesCensus, census, check
+from data_prep.dicom_census import (
+    TILT_TOLERANCE_DEG,
+    BadSeries,
+    SeriesCensus,
+    census,
+    check,
+    slice_words,
+)
 from data_prep.volume import Volume, to_ras
 
 __all__ = ["BadSeries", "SeriesCensus", "census", "check", "convert", "describe", "read_series"]
@@ -32,7 +39,8 @@ def convert(series: SeriesCensus) -> Volume:
     for number, item in enumerate(series.slices, start=1):
         dataset = pydicom.dcmread(item.file)
         if "PixelData" not in dataset:
-            raise BadSeries(series.folder, [f"{item.file.name} holds no pixels"])
+            words = slice_words(series, number - 1)
+            raise BadSeries(series.folder, [f"{words} holds no pixels"])
         dataset.InstanceNumber = number  # dicom2nifti takes jumps in it for several stacks
         datasets.append(dataset)
     try:

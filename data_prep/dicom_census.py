@@ -128,9 +128,9 @@ def census(folder: Path) -> SeriesCensus:
 
 
 def check(series: SeriesCensus) -> None:
-    """Raise `BadSeries` with every fault found, measured, the slices named by their files.
+    """Raise `BadSeries` with every fault found, measured; slices are named by number and place.
 
-    Faults: several series, orientations, shapes, pixel sizes or echoes; doubled or missing slices;
+    Names of files and series may tell who the patient is, so no reason holds one. Faults: several series, orientations, shapes, pixel sizes or echoes; doubled or missing slices;
     uneven gaps; gantry tilt; too few slices; neither CT nor MR.
     """
     reasons = _kinds(series)
@@ -138,6 +138,16 @@ def check(series: SeriesCensus) -> None:
         reasons += _stacking(series)
     if reasons:
         raise BadSeries(series.folder, reasons)
+
+
+def slice_words(series: SeriesCensus, index: int) -> str:
+    """The slice at `index` by number and place: `slice 19 of 48 (z = 57.0 mm)`.
+
+    The place is DICOM's patient coordinate along the axis nearest to the normal.
+    """
+    axis = int(np.argmax(np.abs(series.normal)))
+    place_mm = series.slices[index].position_mm[axis]
+    return f"slice {index + 1} of {len(series.slices)} ({'xyz'[axis]} = {place_mm:.1f} mm)"
 
 
 def read_header(file: Path, *tags: str) -> pydicom.Dataset | None:
@@ -189,8 +199,9 @@ def _kinds(series: SeriesCensus) -> list[str]:
         reasons.append(f"multi-frame objects, which are not read: {series.num_multiframe}")
     if not series.slices:
         return [*reasons, f"no slice with a position among {series.num_stray} other files"]
+    if (num := len({item.series_uid for item in series.slices})) > 1:
+        reasons.append(f"{num} series")
     kinds: tuple[tuple[str, set[Any]], ...] = (
-        ("series", {item.series_uid[-12:] for item in series.slices}),
         ("shapes (rows, columns)", {item.shape for item in series.slices}),
         ("pixel sizes (mm)", {tuple(round(x, 4) for x in item.pixel_mm) for item in series.slices}),
         ("echo times (ms)", {item.echo_ms for item in series.slices} - {None}),
@@ -242,4 +253,4 @@ def _uneven(series: SeriesCensus, median_mm: float) -> list[str]:
 
 
 def _between(series: SeriesCensus, index: int) -> str:
-    return f"between {series.slices[index].file.name} and {series.slices[index + 1].file.name}"
+    return f"between {slice_words(series, index)} and {slice_words(series, index + 1)}"

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -211,10 +212,15 @@ def _draw(job: Job, stack: SliceStack, status: Status) -> dict[str, str]:
 
 
 def _without_names(reason: str, case: Case) -> str:
-    """Paths and ids of patients stay out of tables that may be passed on."""
-    for path, word in ((case.mr, "MR"), (case.ct, "CT")):
-        reason = reason.replace(str(path), word)
-    return reason.replace(case.subject, "this patient")
+    """Our own reasons hold no name; other libraries' words may quote a path or the patient's id.
+
+    Ids and names of files and folders below 4 letters say too little, and would cut up numbers.
+    """
+    paths = [path for path in (case.mr, case.ct, case.head) if path is not None]
+    words = {case.subject, *(word for one in paths for word in (str(one), *one.parts[-3:]))}
+    for word in sorted((word for word in words if len(word) > 3), key=len, reverse=True):
+        reason = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "(hidden)", reason)
+    return reason
 
 
 def _number(value: float) -> float | None:

@@ -112,7 +112,8 @@ def test_missing_slices_are_counted_and_placed(ct_folder):
     (ct_folder / "1-05.dcm").unlink()
     (ct_folder / "1-06.dcm").unlink()
     assert refusal(ct_folder) == (
-        "slices missing: 2, first between 1-04.dcm and 1-07.dcm (48.00 mm, median gap 16.00 mm)"
+        "slices missing: 2, first between slice 4 of 10 (z = -40.0 mm) and slice 5 of 10 "
+        "(z = 8.0 mm) (48.00 mm, median gap 16.00 mm)"
     )
 
 
@@ -130,7 +131,10 @@ def test_header_rounding_is_no_uneven_gap(ct_folder):
 
 def test_a_doubled_slice_is_named(ct_folder):
     shutil.copy(ct_folder / "1-06.dcm", ct_folder / "copy.dcm")
-    assert refusal(ct_folder) == "doubled slices: 1, first between 1-06.dcm and copy.dcm"
+    assert refusal(ct_folder) == (
+        "doubled slices: 1, first between slice 6 of 13 (z = -8.0 mm) and slice 7 of 13 "
+        "(z = -8.0 mm)"
+    )
 
 
 @pytest.mark.parametrize("degrees", [2.0, 18.5])
@@ -199,7 +203,7 @@ def test_a_slice_without_pixels_is_named(ct_folder):
     dataset = pydicom.dcmread(ct_folder / "1-12.dcm")
     del dataset.PixelData
     dataset.save_as(ct_folder / "1-12.dcm")
-    with pytest.raises(BadSeries, match=r"1-12\.dcm holds no pixels"):
+    with pytest.raises(BadSeries, match=r"slice 12 of 12 \(z = 88\.0 mm\) holds no"):
         read_series(ct_folder)
 
 

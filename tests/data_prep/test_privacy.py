@@ -1,0 +1,93 @@
+"""Nothing in DATA tells who a patient is, whatever files, folders and series are called."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from data_prep.phantom_dicom import write_cohort
+from data_prep.pipeline import PrepConfig, prepare
+from data_prep.shards import read_case_table
+from data_prep.sources import BadCase, find_cases
+from data_prep.splits import BadSplit
+
+HASHED = PrepConfig(size=32, pixel_mm=8.0, max_slices=5, masks="threshold", ids="hash")
+NAME, NUMBER = "Secret^Name", "MRN12345"
+
+
+@pytest.fixture(scope="module")
+def download(tmp_path_factory):
+    """A TCIA download of four that says who they are wherever it can; MRN12345-0 has faults."""
+    table = write_cohort(tmp_path_factory.mktemp("tcia") / "c", num_cases=4, size=48, num_slices=20)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows):
+        row["Subject ID"] = f"{NUMBER}-{number // 2}"
+        place = f"{NAME}/{NUMBER}-{number // 2}/{row['Modality']}-{NAME}"
+        old = table.parent / row["File Location"].replace("\\", "/")
+        for index, path in enumerate(sorted(old.iterdir())):
+            sign(path, table.parent / place / f"{NAME}-{NUMBER}-{index:02d}.dcm", row["Subject ID"])
+        row["File Location"] = place
+    shutil.rmtree(table.parent / "PHANTOM")
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return table.parent
+
+
+def sign(path, to, subject):
+    dataset = pydicom.dcmread(path)
+    dataset.PatientName, dataset.PatientID = NAME, subject
+    to.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(to)
+
+
+def spoil(ct):
+    """Two series, doubled and missing slices, one without pixels: all that names a slice."""
+    files = sorted(ct.iterdir())
+    files[5].unlink()
+    shutil.copy(files[8], ct / f"{NAME}-again.dcm")
+    dataset = pydicom.dcmread(files[2])
+    dataset.SeriesInstanceUID = f"{dataset.SeriesInstanceUID[:-12]}987612345678"
+    dataset.save_as(files[2])
+    return str(pydicom.dcmread(files[0]).SeriesInstanceUID)
+
+
+def hits(data: Path, words):
+    """Files below `data` that hold one of `words` in their name or among their bytes."""
+    return [
+        (str(path.relative_to(data)), word)
+        for path in sorted(data.rglob("*"))
+        for word in words
+        if word in path.name or (path.is_file() and word.encode() in path.read_bytes())
+    ]
+
+
+def test_no_file_of_a_data_folder_tells_a_patient(download, tmp_path):
+    uid = spoil(download / NAME / f"{NUMBER}-0" / f"CT-{NAME}")
+    data = tmp_path / "data"
+    prepare(find_cases("tcia", download), data, HASHED)
+    refused = [one for one in read_case_table(data).to_pylist() if one["status"] == "refused"]
+    assert len(refused) == 1
+    assert "2 series" in refused[0]["reason"]
+    assert "slices missing: 1, first between slice 5 of 20 (z = " in refused[0]["reason"]
+    assert "doubled slices: 1, first between slice 8 of 20 (z = " in refused[0]["reason"]
+    words = ("Secret", NAME, NUMBER, uid, uid[-12:], "987612345678")
+    assert hits(data, words) == []
+    assert [word for word in words if word in str(read_case_table(data).to_pylist())] == []
+    assert NUMBER in (tmp_path / "data.private" / "ids.csv").read_text()
+
+
+def test_a_foreign_message_that_quotes_the_patient_is_cleaned(download, tmp_path, monkeypatch):
+    def quote(case):
+        raise BadCase(f"CT: {case.ct / 'x.dcm'} of {case.subject} ({case.mr.name}): 1234 of 9 mm")
+
+    monkeypatch.setattr("data_prep.one_case.load_pair", quote)
+    with pytest.raises(BadSplit) as caught:
+        prepare(find_cases("tcia", download), tmp_path / "data", HASHED)
+    assert "CT: (hidden)/x.dcm of (hidden) ((hidden)): 1234 of 9 mm" in str(caught.value)
+    assert "Secret" not in str(caught.value)
+    assert NUMBER not in str(caught.value)
