@@ -21,6 +21,9 @@ from data_prep.volume import Volume, to_ras
 
 __all__ = ["BadSeries", "SeriesCensus", "census", "check", "convert", "describe", "read_series"]
 
+_REFUSALS = (ConversionError, ConversionValidationError, AttributeError, ValueError, RuntimeError)
+"""AttributeError: dicom2nifti and pydicom take a tag that is absent for an attribute."""
+
 
 def read_series(folder: Path) -> Volume:
     """The one series in `folder` as a RAS volume: CT int16 HU, MR float32 raw units.
@@ -45,7 +48,7 @@ def convert(series: SeriesCensus) -> Volume:
         datasets.append(dataset)
     try:
         image = dicom_array_to_nifti(datasets, None, reorient_nifti=False)["NII"]
-    except (ConversionError, ConversionValidationError, ValueError, RuntimeError) as error:
+    except _REFUSALS as error:
         raise BadSeries(series.folder, [f"dicom2nifti refuses it ({error})"]) from error
     rows, columns = series.slices[0].shape
     expected = (columns, rows, len(series.slices))

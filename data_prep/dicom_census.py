@@ -37,6 +37,10 @@ _TAGS = (
 )  # fmt: skip
 
 
+_PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+"""What gives a slice its place, and how many numbers each holds."""
+
+
 class BadSeries(PctError):
     """A folder that is not one upright, complete series. `reasons` name no folder."""
 
@@ -130,8 +134,9 @@ def census(folder: Path) -> SeriesCensus:
 def check(series: SeriesCensus) -> None:
     """Raise `BadSeries` with every fault found, measured; slices are named by number and place.
 
-    Names of files and series may tell who the patient is, so no reason holds one. Faults: several series, orientations, shapes, pixel sizes or echoes; doubled or missing slices;
-    uneven gaps; gantry tilt; too few slices; neither CT nor MR.
+    Names of files and series may tell who the patient is, so no reason holds one. Faults: several
+    series, orientations, shapes, pixel sizes or echoes; doubled or missing slices; uneven gaps;
+    gantry tilt; too few slices; neither CT nor MR.
     """
     reasons = _kinds(series)
     if series.slices and _num_orientations(series) == 1:
@@ -159,8 +164,12 @@ def read_header(file: Path, *tags: str) -> pydicom.Dataset | None:
 
 
 def _has_place(header: pydicom.Dataset) -> bool:
-    tags = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
-    return all(header.get(tag) is not None for tag in tags)
+    """Whether a slice says, in as many numbers as DICOM asks for, where its pixels lie."""
+    try:
+        lengths = [len(header.get(tag) or ()) for tag in _PLACE]
+    except (TypeError, ValueError):  # one value where several belong; words for numbers
+        return False
+    return lengths == list(_PLACE.values()) and bool(header.get("Rows") and header.get("Columns"))
 
 
 def _slice_header(file: Path, header: pydicom.Dataset) -> SliceHeader:

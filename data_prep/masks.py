@@ -63,7 +63,8 @@ def head_from_mr(mr: Volume) -> Volume:
     """The head's outline from a raw MR, filled, for prediction where there is no CT.
 
     The threshold lies between noise and tissue on a logarithmic scale, so a bias field that
-    dims one side several times over does no harm. A constant image raises `BadVolume`.
+    dims one side several times over does no harm. An image that is constant, or of noise
+    alone, raises `BadVolume`.
     """
     step = _steps(mr)
     coarse = block_reduce(mr.array.astype(np.float32), step, np.mean, cval=float(mr.array.min()))
@@ -76,7 +77,13 @@ def head_from_mr(mr: Volume) -> Volume:
     # Dark skull parts scalp from brain: bridge it before thin things are taken off.
     bridged = _fill(_close(_without_specks(level > threshold), _GAP_MM, spacing_mm))
     found = _solid(bridged, spacing_mm)
-    return mr.with_array(_refine(found, step, where=mr.array > dark + np.exp(threshold)))
+    head = _refine(found, step, where=mr.array > dark + np.exp(threshold))
+    if not head.any():
+        raise BadVolume(
+            f"the MR shows no head: nothing of {2 * _THIN_MM:.0f} mm or more lies above its "
+            f"threshold of {dark + np.exp(threshold):.4g}. Check the input."
+        )
+    return mr.with_array(head)
 
 
 def dilate_in_plane(mask: Mask, pixels: int = 2) -> Mask:

@@ -1,5 +1,6 @@
 """A 3D image with its place in the patient, and the few moves we make with it."""
 
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -58,12 +60,20 @@ class Volume:
 
 
 def load_nifti(path: Path) -> Volume:
-    """Read a .nii or .nii.gz as float32 (or its stored integer type where it has no scaling)."""
+    """Read a .nii or .nii.gz as float32 (or its stored integer type where it has no scaling).
+
+    Anything but one 3D image of real numbers with a usable affine raises `BadVolume`.
+    """
     try:
         image = nib.load(path)
         array = np.asanyarray(image.dataobj)
-    except (OSError, ImageFileError, EOFError, ValueError) as error:
+    except (OSError, ImageFileError, EOFError, ValueError, zlib.error) as error:
         raise BadVolume(f"{path}: cannot be read as NIfTI ({error}). Convert it anew.") from error
+    if array.dtype.kind not in "iufb":
+        raise BadVolume(
+            f"{path}: holds {array.dtype} (colours or complex numbers), expected one real number a "
+            "voxel. Export the magnitude or grey values."
+        )
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
     if array.ndim != 3:
@@ -91,8 +101,9 @@ def save_nifti(volume: Volume, path: Path) -> None:
 
 def to_ras(volume: Volume) -> Volume:
     """Flip and permute axes to the nearest RAS order; no interpolation, the patient stays put."""
-    image = nib.as_closest_canonical(nib.Nifti1Image(volume.array, volume.affine))
-    return Volume(np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64))
+    moves = io_orientation(volume.affine)
+    affine = volume.affine @ inv_ornt_aff(moves, volume.array.shape)
+    return Volume(apply_orientation(volume.array, moves), np.asarray(affine, np.float64))
 
 
 def resample(

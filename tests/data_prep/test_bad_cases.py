@@ -1,0 +1,147 @@
+"""One case that cannot be read is refused with a reason; the others go on."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+
+from data_prep.dicom import BadSeries, read_series
+from data_prep.masks import head_from_mr
+from data_prep.one_case import Job, PrepConfig, prepare_case
+from data_prep.phantom import make_head
+from data_prep.phantom_dicom import write_cohort
+from data_prep.sources import Case
+from data_prep.volume import BadVolume, Volume, load_nifti, save_nifti, to_ras
+
+CONFIG = PrepConfig(size=32, pixel_mm=8.0, masks="threshold", ids="keep")
+AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    head = make_head(1, size=32, num_slices=12, spacing_mm=(8.0, 8.0, 16.0))
+    save_nifti(head.mr, folder / "mr.nii.gz")
+    save_nifti(head.ct, folder / "ct.nii.gz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    cohort = tmp_path_factory.mktemp("dicom") / "c"
+    return write_cohort(cohort, num_cases=1, size=16, num_slices=6).parent
+
+
+@pytest.fixture
+def ct_folder(written, tmp_path):
+    return Path(shutil.copytree(next(written.glob("PHANTOM/*/*/1.*")), tmp_path / "ct"))
+
+
+def refused(tmp_path, mr, ct, kind="nifti"):
+    """The reason that the case table would show."""
+    (tmp_path / "work").mkdir()
+    case = Case("one", kind, mr=mr, ct=ct)
+    record = prepare_case(Job(case, "one", "key", tmp_path / "data", tmp_path / "work", CONFIG))
+    assert record.status == "refused"
+    return record.reason
+
+
+def test_a_file_whose_compression_is_broken_is_refused(pair, tmp_path):
+    whole = bytearray((pair / "mr.nii.gz").read_bytes())
+    whole[600:4000] = bytes(3400)
+    (tmp_path / "mr.nii.gz").write_bytes(whole)
+    reason = refused(tmp_path, tmp_path / "mr.nii.gz", pair / "ct.nii.gz")
+    assert reason.startswith("MR: cannot be read as NIfTI (Error -3 while decompressing")
+    assert "Convert it anew" in reason
+
+
+def rgb():
+    return np.zeros((4, 5, 6), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+
+
+@pytest.mark.parametrize("array", [rgb(), np.ones((4, 5, 6), np.complex64)])
+def test_colours_and_complex_numbers_are_refused(pair, tmp_path, array):
+    nib.save(nib.Nifti1Image(array, AFFINE), tmp_path / "mr.nii.gz")
+    reason = refused(tmp_path, tmp_path / "mr.nii.gz", pair / "ct.nii.gz")
+    assert reason.startswith("MR: holds ")
+    assert "expected one real number a voxel. Export the magnitude" in reason
+
+
+def test_an_mr_that_shows_no_head_is_refused(pair, tmp_path):
+    ct = load_nifti(pair / "ct.nii.gz")
+    sheet = np.zeros((64, 64, 32), np.float32)
+    sheet[32] = 100.0
+    save_nifti(Volume(sheet, ct.affine @ np.diag([0.5, 0.5, 0.25, 1])), tmp_path / "mr.nii")
+    reason = refused(tmp_path, tmp_path / "mr.nii", pair / "ct.nii.gz")
+    assert reason.startswith("the MR shows no head: nothing of 6 mm or more lies above its thr")
+
+
+def test_an_mr_without_a_head_says_so_to_prediction_too():
+    sheet = np.zeros((40, 40, 40), np.float32)
+    sheet[20] = 100.0
+    with pytest.raises(BadVolume, match="the MR shows no head"):
+        head_from_mr(Volume(sheet, np.eye(4)))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.float16, np.int8])
+def test_voxels_of_any_width_are_turned_to_ras(dtype):
+    array = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    flipped = np.diag([-2.0, 2.0, 3.0, 1.0])
+    turned = to_ras(Volume(array, flipped))
+    assert turned.array.dtype == dtype
+    assert np.array_equal(turned.array, array[::-1])
+    assert turned.affine[0].tolist() == [2.0, 0.0, 0.0, -2.0]
+
+
+def test_a_nifti_of_64_bit_integers_reads(tmp_path):
+    array = np.arange(24, dtype=np.int64).reshape(2, 3, 4)
+    nib.save(nib.Nifti1Image(array, AFFINE, dtype=np.int64), tmp_path / "ct.nii.gz")
+    assert np.array_equal(to_ras(load_nifti(tmp_path / "ct.nii.gz")).array, array)
+
+
+def edit_all(folder, change):
+    for file in folder.iterdir():
+        dataset = pydicom.dcmread(file)
+        change(dataset)
+        dataset.save_as(file)
+
+
+def drop_bits(dataset):
+    del dataset.BitsAllocated
+
+
+def test_a_dicom_without_its_bit_depth_is_refused(ct_folder):
+    edit_all(ct_folder, drop_bits)
+    with pytest.raises(BadSeries, match=r"dicom2nifti refuses it \(.*Bits ?Allocated"):
+        read_series(ct_folder)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        ("ImagePositionPatient", ["1", "2"]),
+        ("ImageOrientationPatient", ["1", "0", "0"]),
+        ("PixelSpacing", ["1"]),
+    ],
+)
+def test_slices_with_too_few_numbers_for_their_place_are_strays(ct_folder, tag, value):
+    edit_all(ct_folder, lambda dataset: setattr(dataset, tag, value))
+    with pytest.raises(BadSeries, match="no slice with a position among 6 other files"):
+        read_series(ct_folder)
+
+
+def test_a_bad_dicom_refuses_its_case_alone(ct_folder, written, tmp_path):
+    edit_all(ct_folder, drop_bits)
+    mr = next(written.glob("PHANTOM/*/*/2.*"))
+    assert refused(tmp_path, mr, ct_folder, "dicom").startswith("CT: dicom2nifti refuses it")
+
+
+def test_a_torn_download_is_refused(pair, tmp_path):
+    whole = gzip.decompress((pair / "mr.nii.gz").read_bytes())
+    (tmp_path / "mr.nii").write_bytes(whole[: len(whole) // 2])
+    reason = refused(tmp_path, tmp_path / "mr.nii", pair / "ct.nii.gz")
+    assert reason.startswith("MR: cannot be read as NIfTI (Expected ")
