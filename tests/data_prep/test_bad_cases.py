@@ -73,9 +73,9 @@ def test_colours_and_complex_numbers_are_refused(pair, tmp_path, array):
 
 def test_an_mr_that_shows_no_head_is_refused(pair, tmp_path):
     ct = load_nifti(pair / "ct.nii.gz")
-    sheet = np.zeros((64, 64, 32), np.float32)
+    sheet = np.zeros((64, 64, 64), np.float32)
     sheet[32] = 100.0
-    save_nifti(Volume(sheet, ct.affine @ np.diag([0.5, 0.5, 0.25, 1])), tmp_path / "mr.nii")
+    save_nifti(Volume(sheet, ct.affine @ np.diag([0.25, 0.25, 0.125, 1])), tmp_path / "mr.nii")
     reason = refused(tmp_path, tmp_path / "mr.nii", pair / "ct.nii.gz")
     assert reason.startswith("the MR shows no head: nothing of 6 mm or more lies above its thr")
 
