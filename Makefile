@@ -15,9 +15,9 @@ setup: .venv/ready  ## make .venv and install (CPU build of PyTorch where there 
 	@echo "installing into .venv: about 3 GB, a few minutes"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=...")'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(if $(TORCH_INDEX),$(BIN)/pip install --quiet $(CONSTRAINTS) torch --index-url $(TORCH_INDEX))
-	@$(BIN)/pip install --quiet $(CONSTRAINTS) -e '.[dev,totalseg]'
+	@$(BIN)/python -m pip install -qq --upgrade pip
+	@$(if $(TORCH_INDEX),$(BIN)/pip install -qq $(CONSTRAINTS) torch --index-url $(TORCH_INDEX))
+	@$(BIN)/pip install -qq $(CONSTRAINTS) -e '.[dev,totalseg]'
 	@touch $@
 
 demo: setup  ## the whole chain on phantoms, in minutes; run again, it resumes
