@@ -66,18 +66,22 @@ def finish(
 
 
 def read_splits(data: Path) -> dict[str, Split]:
-    """The stored splits; empty on the first run."""
+    """The stored splits; empty on the first run. Another word than a split's is a `BadSplit`."""
     path = data / "splits.json"
     if not path.is_file():
         return {}
     splits: dict[str, Split] = read_json(path, remedy="Restore it: splits must not be drawn anew.")
+    if wrong := [f"{case}: {split!r}" for case, split in splits.items() if split not in _SPLITS]:
+        raise BadSplit(
+            f"{path}: {'; '.join(wrong)}. Expected one of {', '.join(_SPLITS)} a case. Correct it."
+        )
     return splits
 
 
 def _place(record: CaseRecord, split: Split, files: SliceFiles) -> CaseRecord:
     """Put the shards that the split keeps into DATA, unless they are there."""
     subject = record.subject
-    if any(not name.startswith("contact/") for name in record.files):
+    if record.split == split:
         return record
     listed, num_slices = dict(record.files), 0
     if split != "test":
@@ -87,7 +91,7 @@ def _place(record: CaseRecord, split: Split, files: SliceFiles) -> CaseRecord:
     if split != "train":
         name = f"volumes/{subject}.parquet"
         listed[name] = write_table(read_table(volume_at(files.work, subject)), files.data / name)
-    record = replace(record, files=listed, num_slices=num_slices)
+    record = replace(record, files=listed, num_slices=num_slices, split=split)
     save_record(record, files.work)
     slices_at(files.work, subject).unlink()
     volume_at(files.work, subject).unlink()

@@ -17,7 +17,7 @@ from data_prep.parquet import read_json, write_json, write_table
 from data_prep.picture import contact_sheet
 from data_prep.privacy import IdPolicy
 from data_prep.quality import Status, examine, verdict
-from data_prep.schema import Arm, CaseVolumes
+from data_prep.schema import Arm, CaseVolumes, Split
 from data_prep.slices import SliceStack, build_slices, slice_table
 from data_prep.sources import Case, load_pair
 from data_prep.volume import Volume
@@ -74,6 +74,8 @@ class CaseRecord:
     ct_sha: str = ""
     files: dict[str, str] = field(default_factory=dict)
     """Below DATA, path -> sha256: the contact sheet, then also what the case's split keeps."""
+    split: Split | None = None
+    """That of the files in place; None before they are."""
 
 
 @dataclass(frozen=True)

@@ -138,17 +138,19 @@ def _key(case: Case, config: PrepConfig) -> str:
 
 
 def _done_before(job: Job, known: Mapping[str, Split]) -> CaseRecord | None:
-    """The stored record, if its inputs are the same and what it promises is there and intact."""
+    """The stored record, if its inputs are the same and what it promises is there and intact.
+
+    Files in place must be those of the patient's split in splits.json, where it may have changed.
+    """
     record = load_record(job.work / f"{job.subject}.json")
     if record is None or record.key != job.key:
         return None
     if any(not _is_intact(job.data / name, sha) for name, sha in record.files.items()):
         return None
+    if record.split is not None:
+        return record if record.split == known.get(job.subject) else None
     at_work = all(at(job.work, job.subject).is_file() for at in (slices_at, volume_at))
-    placed = any(not name.startswith("contact/") for name in record.files)
-    if record.status == "refused" or at_work or (placed and job.subject in known):
-        return record
-    return None
+    return record if record.status == "refused" or at_work else None
 
 
 def _is_intact(path: Path, sha256: str) -> bool:

@@ -73,16 +73,16 @@ def test_colours_and_complex_numbers_are_refused(pair, tmp_path, array):
 
 def test_an_mr_that_shows_no_head_is_refused(pair, tmp_path):
     ct = load_nifti(pair / "ct.nii.gz")
-    sheet = np.zeros((64, 64, 64), np.float32)
-    sheet[32] = 100.0
+    sheet = np.zeros((32, 32, 32), np.float32)
+    sheet[16] = 100.0
     save_nifti(Volume(sheet, ct.affine @ np.diag([0.25, 0.25, 0.125, 1])), tmp_path / "mr.nii")
     reason = refused(tmp_path, tmp_path / "mr.nii", pair / "ct.nii.gz")
     assert reason.startswith("the MR shows no head: nothing of 6 mm or more lies above its thr")
 
 
 def test_an_mr_without_a_head_says_so_to_prediction_too():
-    sheet = np.zeros((40, 40, 40), np.float32)
-    sheet[20] = 100.0
+    sheet = np.zeros((24, 24, 24), np.float32)
+    sheet[12] = 100.0
     with pytest.raises(BadVolume, match="the MR shows no head"):
         head_from_mr(Volume(sheet, np.eye(4)))
 
