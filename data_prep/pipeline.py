@@ -21,7 +21,7 @@ from data_prep.one_case import (
 )
 from data_prep.pairing import Case
 from data_prep.parquet import sha256_of
-from data_prep.privacy import open_pseudonyms, private_folder, private_folder_of, write_table
+from data_prep.privacy import open_pseudonyms, private_folder, private_folder_of, store_ids
 from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
 
 __all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
@@ -118,9 +118,7 @@ def _jobs(cases: Sequence[Case], to: Path, work: Path, config: PrepConfig) -> li
             f"{len(cases)} cases but {len(set(subjects.values()))} patients: one pair a patient is "
             "expected. Leave the others out."
         )
-    if config.ids == "hash":
-        rows = sorted((pseudonym, patient) for patient, pseudonym in subjects.items())
-        write_table(private_folder(to) / "ids.csv", ("subject", "patient"), rows)
+    store_ids(to, names, subjects)
     return [
         Job(case, subjects[case.subject], _key(case, config), to, work, config) for case in cases
     ]

@@ -1,18 +1,20 @@
 """Pseudonyms: a keyed hash of the patient's id, the key kept beside the data, never in it.
 
-DATA.private holds the `key` (32 random bytes in hexadecimal, mode 0600), `ids.csv` (pseudonym and
-patient id), `pairing.csv` (every series and why it was taken or not) and `work/` (records of cases,
-images of unfinished ones). It is never shipped.
+DATA.private holds the `key` (32 random bytes in hexadecimal, mode 0600), its `fingerprint` (or
+`keep`) once cases have ids, `ids.csv` (pseudonym and patient id), `pairing.csv` (every series and
+why it was taken or not) and `work/` (records of cases, images of unfinished ones). It is never
+shipped.
 """
 
 import csv
 import hashlib
 import hmac
+import io
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +24,7 @@ from data_prep.errors import PctError
 IdPolicy = Literal["hash", "keep"]
 
 _KEPT = "keep"
+_LOST = "lost"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -73,9 +76,10 @@ def private_folder(data: Path) -> Path:
 def open_pseudonyms(data: Path, policy: IdPolicy) -> Pseudonyms:
     """The pseudonyms of a data folder: its stored key, or a new one on the first run.
 
-    Raises `IdError` when the folder was made with another key or policy.
+    Raises `IdError` when cases have ids by another key or policy, also in a run that was stopped
+    before it wrote a manifest, and when the key is gone.
     """
-    made_with = _fingerprint_in(data / "manifest.json")
+    made_with = _made_with(data)
     path = private_folder(data) / "key"
     if policy == "keep":
         found = Pseudonyms(None)
@@ -96,18 +100,38 @@ def open_pseudonyms(data: Path, policy: IdPolicy) -> Pseudonyms:
     return found
 
 
+def store_ids(data: Path, names: Pseudonyms, subjects: Mapping[str, str]) -> None:
+    """Note in DATA.private what ids are made with and, where hidden, whose they are.
+
+    `subjects` maps a patient's id to the case id. From here on another key or policy is refused.
+    """
+    private = private_folder(data)
+    _write_private(private / "fingerprint", names.fingerprint + "\n")
+    if names.key is not None:
+        rows = sorted((case, patient) for patient, case in subjects.items())
+        write_table(private / "ids.csv", ("subject", "patient"), rows)
+
+
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV for the private folder, readable by its owner alone."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    _write_private(path, text.getvalue())
+
+
+def _write_private(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        file.write(text)
     temporary.replace(path)
 
 
 def _in_words(fingerprint: str) -> str:
+    if fingerprint == _LOST:
+        return "a key that is gone"
     return "`--ids keep`" if fingerprint == _KEPT else f"key {fingerprint}"
 
 
@@ -119,9 +143,17 @@ def _new_key(path: Path) -> bytes:
     return key
 
 
-def _fingerprint_in(manifest: Path) -> str | None:
-    """As stored; None where there is no readable manifest (reading it in earnest comes later)."""
+def _made_with(data: Path) -> str | None:
+    """What the ids of `data` were made with; None where no case has one yet.
+
+    The manifest comes first: DATA.private may be another folder's. Without one, a run was stopped.
+    """
+    private = private_folder_of(data)
     try:
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["settings"]["id_key"])
-    except (OSError, ValueError, KeyError):
-        return None
+        manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
+        return str(manifest["settings"]["id_key"])
+    except (OSError, ValueError, KeyError):  # the manifest is read in earnest later
+        stored = private / "fingerprint"
+    if stored.is_file():
+        return stored.read_text(encoding="utf-8").strip()
+    return _LOST if (private / "ids.csv").is_file() and not (private / "key").is_file() else None

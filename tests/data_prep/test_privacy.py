@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -9,6 +10,7 @@ import pytest
 
 from data_prep.phantom_dicom import write_cohort
 from data_prep.pipeline import PrepConfig, prepare
+from data_prep.privacy import IdError, open_pseudonyms, store_ids
 from data_prep.shards import read_case_table
 from data_prep.sources import BadCase, find_cases
 from data_prep.splits import BadSplit
@@ -91,3 +93,57 @@ def test_a_foreign_message_that_quotes_the_patient_is_cleaned(download, tmp_path
     assert "CT: (hidden)/x.dcm of (hidden) ((hidden)): 1234 of 9 mm" in str(caught.value)
     assert "Secret" not in str(caught.value)
     assert NUMBER not in str(caught.value)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.fixture
+def stopped(collection, tmp_path):
+    """A data folder whose first run was interrupted after one case: no manifest yet."""
+
+    def stop(record):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        prepare(find_cases("synthrad", collection), tmp_path / "d", HASHED, on_case=stop)
+    assert not (tmp_path / "d" / "manifest.json").exists()
+    return tmp_path / "d"
+
+
+def test_another_key_or_policy_is_refused_before_there_is_a_manifest(stopped, collection):
+    cases = find_cases("synthrad", collection)
+    with pytest.raises(IdError, match=r"were made with key \w+, this run has `--ids keep`\. Use"):
+        prepare(cases, stopped, HASHED.model_copy(update={"ids": "keep"}))
+    key = stopped.with_name("d.private") / "key"
+    key.write_bytes(b"0" * 64)
+    with pytest.raises(IdError, match=r"were made with key (\w+), this run has key (?!\1)\w+\."):
+        prepare(cases, stopped, HASHED)
+
+
+@pytest.mark.parametrize("without_fingerprint", [False, True])
+def test_a_key_deleted_before_there_is_a_manifest_is_not_made_anew(
+    stopped, collection, without_fingerprint
+):
+    key = stopped.with_name("d.private") / "key"
+    key.unlink()
+    if without_fingerprint:
+        key.with_name("fingerprint").unlink()
+    with pytest.raises(IdError, match=r"key .+, and \S+/d\.private/key is absent\."):
+        prepare(find_cases("synthrad", collection), stopped, HASHED)
+    assert not key.exists()
+
+
+def test_kept_ids_stay_kept_before_there_is_a_manifest(tmp_path):
+    names = open_pseudonyms(tmp_path / "d", "keep")
+    store_ids(tmp_path / "d", names, {"a": "a"})
+    with pytest.raises(IdError, match=r"were made with `--ids keep`, and .* is absent"):
+        open_pseudonyms(tmp_path / "d", "hash")
+
+
+def test_ids_that_cannot_be_kept_may_be_hidden_next(collection, tmp_path):
+    odd = replace(find_cases("synthrad", collection)[0], subject="Ann/Other")
+    with pytest.raises(IdError, match="--ids hash"):
+        prepare([odd], tmp_path / "d", HASHED.model_copy(update={"ids": "keep"}))
+    assert open_pseudonyms(tmp_path / "d", "hash").of("Ann/Other").startswith("p")
