@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from data_prep.one_case import CaseRecord, PrepConfig
-    from data_prep.sources import Case
+    from data_prep.sources import Case, Pairing
 
 Source = Annotated[Literal["tcia", "synthrad", "nifti"], typer.Argument(help="its layout")]
 From = Annotated[Path, typer.Option("--from", help="download or folder; nifti: a CSV table")]
@@ -53,7 +53,8 @@ def prep(
         arm=arm, size=size, pixel_mm=pixel_mm, max_slices=max_slices, masks=masks, ids=ids,
         seed=seed, allow_cut=allow_cut,
     )  # fmt: skip
-    cases = _find(source, from_, to)
+    found = _find(source, from_)
+    cases = found if isinstance(found, list) else found.cases
     done: list[str] = []
     with bar("prep", total=len(cases), unit="cases") as show:
 
@@ -61,7 +62,7 @@ def prep(
             done.append(record.subject)
             show(len(done), record.subject)
 
-        prepare(cases, to, config, on_case=advance, num_workers=workers, strict=strict)
+        prepare(found, to, config, on_case=advance, num_workers=workers, strict=strict)
     _tell_outcome(to)
 
 
@@ -132,18 +133,10 @@ def _config(**settings: object) -> "PrepConfig":
         raise BadPrep(f"{wrong}. See `pct prep --help`.") from error
 
 
-def _find(source: Literal["tcia", "synthrad", "nifti"], folder: Path, to: Path) -> "list[Case]":
-    """The collection's cases; of a TCIA download also pairing.csv into the private folder."""
-    from data_prep.privacy import private_folder, write_table
+def _find(source: Literal["tcia", "synthrad", "nifti"], folder: Path) -> "list[Case] | Pairing":
     from data_prep.sources import find_cases, find_pairs
 
-    if source != "tcia":
-        return find_cases(source, folder)
-    pairing = find_pairs(folder)
-    columns = ("subject", "series_uid", "modality", "description", "taken", "reason")
-    rows = [[getattr(one, name) for name in columns] for one in pairing.candidates]
-    write_table(private_folder(to.absolute()) / "pairing.csv", columns, rows)
-    return list(pairing.cases)
+    return find_pairs(folder) if source == "tcia" else find_cases(source, folder)
 
 
 def _tell_outcome(data: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,9 +20,15 @@ from data_prep.one_case import (
     slices_at,
     volume_at,
 )
-from data_prep.pairing import Case
+from data_prep.pairing import Candidate, Case, Pairing
 from data_prep.parquet import sha256_of
-from data_prep.privacy import open_pseudonyms, private_folder, private_folder_of, store_ids
+from data_prep.privacy import (
+    open_pseudonyms,
+    private_folder,
+    private_folder_of,
+    store_ids,
+    write_table,
+)
 from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
 
 __all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
@@ -38,7 +45,7 @@ class RefusedCase(PctError):
 
 
 def prepare(
-    cases: Sequence[Case],
+    cases: Sequence[Case] | Pairing,
     to: Path,
     config: PrepConfig,
     *,
@@ -52,7 +59,8 @@ def prepare(
     `strict` it raises `RefusedCase`. Cases whose files and settings are unchanged and whose
     results are intact are not done again; a run with nothing to do leaves every byte in place.
     `num_workers` from 2 on gives each case to a Ray task; below, all run in this process.
-    `on_case` hears each record in turn, in no fixed order. Raises `BadPrep` for an unknown arm, a
+    `on_case` hears each record in turn, in no fixed order. A `Pairing` also leaves pairing.csv in
+    the private folder. Raises `BadPrep` for an unknown arm, a
     folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients.
     """
     if config.arm != "resize":
@@ -62,6 +70,9 @@ def prepare(
     private = private_folder(to)
     try:
         with FileLock(private / "lock", timeout=0):
+            if isinstance(cases, Pairing):
+                _write_pairing(cases, private / "pairing.csv")
+                cases = cases.cases
             return _prepare(cases, to, config, on_case, num_workers, strict)
     except Timeout as error:
         raise BadPrep(
@@ -100,6 +111,12 @@ def _prepare(
         files=SliceFiles(to, work, config),
         settings=settings,
     )
+
+
+def _write_pairing(pairing: Pairing, path: Path) -> None:
+    columns = [item.name for item in fields(Candidate)]
+    rows = [[getattr(one, name) for name in columns] for one in pairing.candidates]
+    write_table(path, columns, rows)
 
 
 def _refuse_foreign(to: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from filelock import FileLock
 
+from data_prep.cli import prep
 from data_prep.phantom_dicom import write_cohort
-from data_prep.pipeline import PrepConfig, prepare
+from data_prep.pipeline import BadPrep, PrepConfig, prepare
 from data_prep.privacy import IdError, open_pseudonyms, store_ids
 from data_prep.shards import read_case_table
 from data_prep.sources import BadCase, find_cases
@@ -147,3 +149,20 @@ def test_ids_that_cannot_be_kept_may_be_hidden_next(collection, tmp_path):
     with pytest.raises(IdError, match="--ids hash"):
         prepare([odd], tmp_path / "d", HASHED.model_copy(update={"ids": "keep"}))
     assert open_pseudonyms(tmp_path / "d", "hash").of("Ann/Other").startswith("p")
+
+
+def test_a_refused_foreign_folder_gets_no_private_folder(download, tmp_path):
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    (letters / "a.txt").write_text("dear")
+    with pytest.raises(BadPrep, match="holds something, but no data folder"):
+        prep("tcia", download, letters)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "letters"]
+
+
+def test_pairing_is_not_rewritten_while_another_run_writes(download, tmp_path):
+    private = tmp_path / "d.private"
+    private.mkdir()
+    with FileLock(private / "lock"), pytest.raises(BadPrep, match="another `pct prep`"):
+        prep("tcia", download, tmp_path / "d")
+    assert not (private / "pairing.csv").exists()
