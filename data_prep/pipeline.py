@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from data_prep import totalseg
 from data_prep.errors import PctError
 from data_prep.finish import SliceFiles, finish, read_splits
 from data_prep.one_case import (
@@ -61,10 +62,13 @@ def prepare(
     `num_workers` from 2 on gives each case to a Ray task; below, all run in this process.
     `on_case` hears each record in turn, in no fixed order. A `Pairing` also leaves pairing.csv in
     the private folder. Raises `BadPrep` for an unknown arm, a
-    folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients.
+    folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients,
+    `SegmentationFailed` where a back end that was asked for is not there.
     """
     if config.arm != "resize":
         raise BadPrep(f"arm {config.arm!r} is not available yet: use --arm resize.")
+    if config.masks == "totalsegmentator":
+        totalseg.refuse_missing()
     to = to.absolute()
     _refuse_foreign(to)
     private = private_folder(to)

@@ -1,4 +1,4 @@
-"""TotalSegmentator at arm's length: loaded only when asked for, told to send no statistics."""
+"""TotalSegmentator at arm's length: loaded only when asked for, sends and downloads nothing."""
 
 import os
 from importlib import metadata
@@ -14,7 +14,13 @@ from data_prep.volume import Volume
 TASK = "craniofacial_structures"
 """Open licence; its labels hold the head with scalp and the skull."""
 
-_DATASET = "Dataset115_*"
+WEIGHTS = {
+    "Dataset115_mandible": TASK,
+    "Dataset298_TotalSegmentator_total_6mm_1559subj": "total_fast",
+}
+"""Folders that the task needs -> the name to download each by: the task's own model, and the coarse
+one of the whole body by which it first crops to the skull (task 298)."""
+
 _SKULL = 3
 
 
@@ -28,12 +34,36 @@ def name() -> str:
 
 
 def has_weights() -> bool:
-    """Whether the package is installed and the task's weights lie on this machine."""
+    """Whether the package is installed and all that the task needs lies on this machine."""
+    return _is_installed() and not _missing()
+
+
+def refuse_missing() -> None:
+    """Raise `SegmentationFailed` unless `has_weights`: the package would download what it lacks."""
+    if not _is_installed():
+        raise SegmentationFailed(
+            "TotalSegmentator is not installed. Install it with `pip install "
+            "'pct-sweeps[totalseg]'`, or use `--masks threshold`."
+        )
+    if missing := _missing():
+        commands = " and ".join(f"`totalseg_download_weights -t {WEIGHTS[one]}`" for one in missing)
+        raise SegmentationFailed(
+            f"TotalSegmentator's weights {', '.join(missing)} are not in {weights_folder()}; "
+            f"nothing is downloaded while patients are prepared. Fetch them with {commands} on a "
+            "machine with network, or use `--masks threshold`."
+        )
+
+
+def _is_installed() -> bool:
     try:
         metadata.version("TotalSegmentator")
     except metadata.PackageNotFoundError:
         return False
-    return any(weights_folder().glob(_DATASET))
+    return True
+
+
+def _missing() -> list[str]:
+    return [one for one in WEIGHTS if not (weights_folder() / one).is_dir()]
 
 
 def weights_folder() -> Path:
@@ -46,19 +76,14 @@ def weights_folder() -> Path:
 
 def segment(ct: Volume) -> tuple[Volume, Volume]:
     """Head and skull of a CT in HU, on its grid. Any way to fail raises `SegmentationFailed`."""
+    refuse_missing()
     try:
         labels = _run(nib.Nifti1Image(ct.array.astype(np.int16), ct.affine))
-    except ImportError as error:
-        raise SegmentationFailed(
-            f"TotalSegmentator cannot be loaded ({error}). Install it with "
-            "`pip install 'pct-sweeps[totalseg]'`, or use `--masks threshold`."
-        ) from error
-    except (SystemExit, OSError, RuntimeError) as error:
+    except (SystemExit, ImportError, OSError, RuntimeError) as error:
         # requests.ConnectionError is an OSError; a missing licence ends in sys.exit.
         raise SegmentationFailed(
-            f"TotalSegmentator stopped ({type(error).__name__}: {error}). Its weights belong in "
-            f"{weights_folder()} (`totalseg_download_weights -t {TASK}` on a machine with network)."
-            " Or use `--masks threshold`."
+            f"TotalSegmentator stopped ({type(error).__name__}: {error}). Try its own command "
+            f"`TotalSegmentator --task {TASK}` on one CT, or use `--masks threshold`."
         ) from error
     found = np.asarray(labels.dataobj)
     return ct.with_array(found > 0), ct.with_array(found == _SKULL)

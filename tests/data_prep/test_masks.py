@@ -9,8 +9,11 @@ from scipy import ndimage
 from data_prep import totalseg
 from data_prep.masks import THRESHOLD, dilate_in_plane, head_and_skull, head_from_mr
 from data_prep.phantom import make_head
+from data_prep.pipeline import PrepConfig, prepare
 from data_prep.totalseg import SegmentationFailed
 from data_prep.volume import BadVolume, Volume
+
+MODEL, CROP_MODEL = "Dataset115_mandible", "Dataset298_TotalSegmentator_total_6mm_1559subj"
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +97,23 @@ def fake_totalseg(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "totalsegmentator.config", config)
     monkeypatch.setitem(sys.modules, "totalsegmentator.python_api", api)
     monkeypatch.setattr(totalseg, "name", lambda: "totalsegmentator-2.0")
+    monkeypatch.setattr(totalseg.metadata, "version", lambda name: "2.0")
     monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path))
     return api, calls
 
 
-def test_totalsegmentator_sends_no_statistics_and_names_its_version(fake_totalseg, phantom):
+@pytest.fixture
+def weights(tmp_path):
+    """Folders of the task's model and of the one that it crops by."""
+    folders = [tmp_path / name for name in (MODEL, CROP_MODEL)]
+    for folder in folders:
+        folder.mkdir()
+    return folders
+
+
+def test_totalsegmentator_sends_no_statistics_and_names_its_version(
+    fake_totalseg, weights, phantom
+):
     api, calls = fake_totalseg
     labels = np.zeros(phantom.ct.array.shape, np.uint8)
     labels[2:5], labels[3] = 4, 3
@@ -112,25 +127,44 @@ def test_totalsegmentator_sends_no_statistics_and_names_its_version(fake_totalse
 
 @pytest.mark.parametrize("failure", [SystemExit(1), ConnectionError("no route"), RuntimeError("x")])
 def test_totalsegmentator_that_stops_is_one_message_with_a_remedy(
-    fake_totalseg, phantom, failure, tmp_path
+    fake_totalseg, weights, phantom, failure
 ):
     def stop(image):
         raise failure
 
     fake_totalseg[0].run = stop
-    with pytest.raises(SegmentationFailed, match=r"use `--masks threshold`") as caught:
+    with pytest.raises(SegmentationFailed, match=r"stopped \(\w+: .*use `--masks threshold`"):
         head_and_skull(phantom.ct, backend="totalsegmentator")
-    assert str(tmp_path) in str(caught.value)
 
 
-def test_auto_takes_the_threshold_where_no_weights_lie(fake_totalseg, phantom, tmp_path):
+@pytest.mark.parametrize(
+    ("missing", "command"), [(MODEL, "craniofacial_structures"), (CROP_MODEL, "total_fast")]
+)
+def test_either_model_that_is_absent_is_refused_before_anything_is_downloaded(
+    fake_totalseg, weights, phantom, tmp_path, missing, command
+):
+    (tmp_path / missing).rmdir()
+    assert not totalseg.has_weights()
+    with pytest.raises(SegmentationFailed, match=rf"weights {missing} are not in .*") as caught:
+        head_and_skull(phantom.ct, backend="totalsegmentator")
+    assert f"`totalseg_download_weights -t {command}` on a machine with" in str(caught.value)
     assert head_and_skull(phantom.ct).backend == THRESHOLD
     assert fake_totalseg[1] == []
 
 
-def test_auto_takes_totalsegmentator_where_its_weights_lie(monkeypatch, tmp_path):
-    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path))
-    monkeypatch.setattr(totalseg.metadata, "version", lambda name: "2.0")
-    assert not totalseg.has_weights()
-    (tmp_path / "Dataset115_mandible").mkdir()
+def test_preparing_with_totalsegmentator_stops_at_once_where_it_is_not_there(
+    fake_totalseg, tmp_path
+):
+    with pytest.raises(SegmentationFailed, match=f"weights {MODEL}, {CROP_MODEL} are not in"):
+        prepare([], tmp_path / "d", PrepConfig(masks="totalsegmentator"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_names_of_the_models_are_those_of_the_package():
+    tasks = pytest.importorskip("totalsegmentator.map_tasks_config")
+    known = {one["foldername"] for one in tasks.TASK_ID_WEIGHTS_CONFIGS.values()}
+    assert set(totalseg.WEIGHTS) <= known
+
+
+def test_auto_takes_totalsegmentator_where_both_its_models_lie(fake_totalseg, weights):
     assert totalseg.has_weights()
