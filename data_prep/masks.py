@@ -14,7 +14,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import block_reduce
 
 from data_prep import totalseg
-from data_prep.volume import BadVolume, Volume
+from data_prep.volume import BadVolume, Volume, resample
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ Backend = Literal["auto", "totalsegmentator", "threshold"]
 
 THRESHOLD = "threshold-1"
 """Name and version of the method below; raised when its masks change."""
+
+FROM_FILE = "file-1"
+"""Name and version of a head mask that the collection brings."""
 
 AIR_BELOW_HU = -300.0
 BONE_ABOVE_HU = 250.0
@@ -57,6 +60,29 @@ def head_and_skull(ct: Volume, *, backend: Backend = "auto") -> Masks:
         return Masks(head, skull, totalseg.name())
     head_mask = _head_from_ct(ct)
     return Masks(ct.with_array(head_mask), ct.with_array(_bone(ct, head_mask)), THRESHOLD)
+
+
+def skull_in(ct: Volume, head: Volume) -> Masks:
+    """A head mask that came with the CT, and the bone above 250 HU inside it.
+
+    `head` (bool, RAS, any grid) is taken to the CT's grid, nearest voxel. One that is empty, or of
+    which less than half lies on that grid, raises `BadVolume`.
+    """
+    litre = 1e6
+    whole = float(head.array.sum() * np.prod(head.spacing_mm) / litre)
+    if not whole:
+        raise BadVolume(
+            f"the head mask is empty: none of {head.array.size} voxels is above 0.5. Draw it anew, "
+            "or leave it out."
+        )
+    placed = resample(head, ct.grid, order=0)
+    inside = float(placed.array.sum() * np.prod(ct.spacing_mm) / litre)
+    if inside < 0.5 * whole:
+        raise BadVolume(
+            f"the head mask holds {whole:.2f} litres, of which {inside:.2f} lie on the CT; "
+            "expected all. Wrong patient, or another affine? Draw it on the CT, or leave it out."
+        )
+    return Masks(placed, ct.with_array(_bone(ct, placed.array)), f"{FROM_FILE}+{THRESHOLD}")
 
 
 def head_from_mr(mr: Volume) -> Volume:

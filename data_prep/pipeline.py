@@ -148,7 +148,7 @@ def _jobs(cases: Sequence[Case], to: Path, work: Path, config: PrepConfig) -> li
 def _key(case: Case, config: PrepConfig) -> str:
     """Identity of a case's inputs and settings: names, sizes and times of its files."""
     stamps = []
-    for root in (case.mr, case.ct):
+    for root in (case.mr, case.ct, *([case.head] if case.head else [])):
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
             stat = path.stat() if path.exists() else None
             stamps.append((path.name, stat and stat.st_size, stat and stat.st_mtime_ns))
