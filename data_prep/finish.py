@@ -112,18 +112,27 @@ def _for_split(table: pa.Table, split: Split, config: PrepConfig) -> pa.Table:
 def _without_twins(
     records: Sequence[CaseRecord], known: Mapping[str, Split]
 ) -> list[CaseRecord]:
-    """Refuse a case whose CT equals another's voxel for voxel: one patient under two ids."""
-    first: dict[str, str] = {}
+    """Refuse a case whose CT or MR equals another's voxel for voxel: one patient under two ids."""
+    first: dict[tuple[str, str], str] = {}
     kept = []
     for record in sorted(records, key=lambda one: (one.subject not in known, one.subject)):
-        twin = record.subject
         if record.status != "refused":
-            twin = first.setdefault(record.ct_sha, record.subject)
-        if twin != record.subject:
-            reason = f"its CT equals that of case {twin}: one patient under two ids; keep one"
-            record = replace(record, status="refused", reason=reason)
+            images = {"CT": record.ct_sha, "MR": record.mr_sha}
+            twins = {name: first[name, sha] for name, sha in images.items() if (name, sha) in first}
+            if twins:
+                record = _refused_twin(record, twins)
+            else:
+                first |= dict.fromkeys(images.items(), record.subject)
         kept.append(record)
     return kept
+
+
+def _refused_twin(record: CaseRecord, twins: Mapping[str, str]) -> CaseRecord:
+    """`twins` says which of its images equals that of which case."""
+    same = " and ".join(f"its {name} equals that of case {twin}" for name, twin in twins.items())
+    pictures = {name: sha for name, sha in record.files.items() if name.startswith("contact/")}
+    reason = f"{same}: one patient under two ids; keep one"
+    return replace(record, status="refused", reason=reason, files=pictures)
 
 
 def _too_few(records: Sequence[CaseRecord], num_usable: int) -> str:

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.errors import PctError
 from data_prep.intensity import mr_window
-from data_prep.masks import Backend, Masks, head_and_skull, head_from_mr
+from data_prep.masks import Backend, Masks, head_and_skull, head_from_mr, skull_in
 from data_prep.parquet import read_json, write_json, write_table
 from data_prep.picture import contact_sheet
 from data_prep.privacy import IdPolicy
 from data_prep.quality import Status, examine, verdict
 from data_prep.schema import Arm, CaseVolumes, Split
 from data_prep.slices import SliceStack, build_slices, slice_table
-from data_prep.sources import Case, load_pair
+from data_prep.sources import Case, load_head, load_pair
 from data_prep.volume import Volume
 from data_prep.volume_shards import encode_volumes
 
@@ -43,6 +43,7 @@ class PrepConfig(BaseModel):
     allow_cut: bool = False
     """Take cases of which the grid holds less than 98 % of the head."""
     masks: Backend = "auto"
+    """For cases that bring no head mask of their own."""
     seed: int = 0
     ids: IdPolicy = "hash"
 
@@ -72,6 +73,8 @@ class CaseRecord:
     head_kept: float | None = None
     flip_margin: float | None = None
     ct_sha: str = ""
+    """Of the voxels, as `mr_sha`: equal images under two ids are one patient."""
+    mr_sha: str = ""
     files: dict[str, str] = field(default_factory=dict)
     """Below DATA, path -> sha256: the contact sheet, then also what the case's split keeps."""
     split: Split | None = None
@@ -122,7 +125,8 @@ def load_record(path: Path) -> CaseRecord | None:
 def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
     mr, ct = load_pair(job.case)
     ct = ct.with_array(np.maximum(ct.array, LOWEST_HU).astype(np.int16))
-    masks = head_and_skull(ct, backend=job.config.masks)
+    given = load_head(job.case)
+    masks = head_and_skull(ct, backend=job.config.masks) if given is None else skull_in(ct, given)
     found = examine(mr, ct, masks)
     judged = verdict(found)
     record = replace(
@@ -132,7 +136,8 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
         mask_backend=masks.backend,
         head_in_mr=_number(found.head_in_mr),
         flip_margin=_number(found.flip_margin),
-        ct_sha=hashlib.sha256(np.ascontiguousarray(ct.array).tobytes()).hexdigest(),
+        ct_sha=_sha_of(ct),
+        mr_sha=_sha_of(mr),
         **_geometry(mr, ct),
     )
     if found.flip_margin != found.flip_margin:  # NaN: too broken to measure or to draw
@@ -223,6 +228,10 @@ def _without_names(reason: str, case: Case) -> str:
     for word in sorted((word for word in words if len(word) > 3), key=len, reverse=True):
         reason = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "(hidden)", reason)
     return reason
+
+
+def _sha_of(volume: Volume) -> str:
+    return hashlib.sha256(np.ascontiguousarray(volume.array).tobytes()).hexdigest()
 
 
 def _number(value: float) -> float | None:

@@ -130,12 +130,26 @@ def test_an_unreadable_file_refuses_its_case_alone(data, own_collection):
     assert str(own_collection) not in reasons[victim]
 
 
-def test_one_patient_under_two_ids_is_refused(data, own_collection):
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (None, "its CT equals that of case Secret-3 and its MR equals that of case Secret-3: one"),
+        ("ct", "its MR equals that of case Secret-3: one patient under two ids; keep one"),
+        ("mr", "its CT equals that of case Secret-3: one patient under two ids; keep one"),
+    ],
+)
+def test_one_patient_under_two_ids_is_refused(data, own_collection, other, message):
     shutil.copytree(own_collection / "Secret-3", own_collection / "A-Twin")
+    if other is not None:
+        path = own_collection / "A-Twin" / f"{other}.nii.gz"
+        volume = load_nifti(path)
+        volume.array[0, 0, 0] += 1
+        save_nifti(volume, path)
     prepare(find_cases("synthrad", own_collection), data, CONFIG)
     row = read_case_table(data).to_pylist()[0]
     assert row["subject"] == "A-Twin"
-    assert row["reason"].startswith("its CT equals that of case Secret-3: one patient under two")
+    assert row["reason"].startswith(message)
+    assert not (data / "slices" / "A-Twin.parquet").exists()
 
 
 def test_a_head_larger_than_the_grid_is_refused_unless_allowed(collection, tmp_path):
