@@ -100,7 +100,7 @@ def inspect(
     as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Say what a data folder holds, or check (and convert) one DICOM series."""
-    from data_prep.dicom import describe, read_series
+    from data_prep.dicom import census, check, convert, describe
     from data_prep.fingerprint import fingerprint, lines
     from data_prep.volume import save_nifti
 
@@ -108,14 +108,17 @@ def inspect(
         facts = fingerprint(path)
         print(json.dumps(facts) if as_program else "\n".join(lines(facts)))
         return
-    facts = describe(path)
+    series = census(path)
+    check(series)
+    volume = convert(series)
+    facts = describe(series, volume)
     if as_program:
         print(json.dumps(facts))
     else:
         for name, value in facts.items():
             print(f"{name:<14} {value}")
     if to is not None:
-        save_nifti(read_series(path), to)
+        save_nifti(volume, to)
 
 
 def _config(**settings: object) -> "PrepConfig":

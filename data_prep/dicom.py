@@ -62,14 +62,11 @@ def convert(series: SeriesCensus) -> Volume:
     return to_ras(Volume(array, np.asarray(image.affine, np.float64)))
 
 
-def describe(folder: Path) -> dict[str, Any]:
-    """Facts of the one series in `folder` for a person; nothing that tells who the patient is.
+def describe(series: SeriesCensus, volume: Volume) -> dict[str, Any]:
+    """Facts of a series and the `volume` that `convert` made of it, for a person.
 
-    Raises `BadSeries` as `read_series` does.
+    Nothing in them tells who the patient is.
     """
-    series = census(folder)
-    check(series)
-    volume = convert(series)
     ranks = (0, 1, 50, 99, 100)
     values = np.percentile(volume.array, ranks)
     return {

@@ -112,13 +112,6 @@ def head_from_mr(mr: Volume) -> Volume:
     return mr.with_array(head)
 
 
-def dilate_in_plane(mask: Mask, pixels: int = 2) -> Mask:
-    """Widen a mask (..., y, x) by `pixels` within each slice: a maximum over 5 x 5 for 2."""
-    width = 2 * pixels + 1
-    size = (1,) * (mask.ndim - 2) + (width, width)
-    return ndimage.maximum_filter(mask, size=size, mode="constant", cval=0)
-
-
 def _head_from_ct(ct: Volume) -> Mask:
     step = _steps(ct)
     coarse = block_reduce(ct.array.astype(np.float32), step, np.mean, cval=-1000.0)

@@ -83,14 +83,6 @@ def outline(drawn: Tile, mask: Slice, colour: Colour) -> Tile:
     return out
 
 
-def picture_row(
-    images: Sequence[Slice], *, windows: Sequence[Window], titles: Sequence[str], path: Path
-) -> None:
-    """Write one row of slices to a PNG, each in its window under its title."""
-    tiles = [tile(image, window) for image, window in zip(images, windows, strict=True)]
-    draw_grid([tiles], titles=titles, path=path)
-
-
 def draw_grid(
     rows: Sequence[Sequence[Tile]],
     *,

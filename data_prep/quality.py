@@ -33,8 +33,6 @@ _COARSE_MM = 3.0
 class Findings:
     """What was measured on one pair. Shares in [0, 1]; NaN where it could not be measured."""
 
-    non_finite_mr: int
-    non_finite_ct: int
     constant: tuple[str, ...]
     """Which of "MR", "CT" holds one value only."""
     head_litres: float
@@ -57,21 +55,21 @@ class Verdict:
 def examine(mr: Volume, ct: Volume, masks: Masks) -> Findings:
     """Measure a pair: `mr` raw and `ct` in HU, each on its own grid, RAS, masks on the CT's.
 
-    Where values are missing, an image is constant or there is no head, the rest stays NaN.
+    All values are finite (`load_pair` sees to it). Where an image is constant or there is no head,
+    the rest stays NaN.
     """
     images = {"MR": mr.array, "CT": ct.array}
-    broken = {name: int(np.count_nonzero(~np.isfinite(array))) for name, array in images.items()}
     constant = tuple(name for name, array in images.items() if array.min() == array.max())
     litres = float(masks.head.array.sum() * np.prod(ct.spacing_mm) / 1e6)
-    first = Findings(broken["MR"], broken["CT"], constant, litres)
-    if any(broken.values()) or constant or litres < MIN_HEAD_LITRES:
-        return first
+    if constant or litres < MIN_HEAD_LITRES:
+        return Findings(constant, litres)
     coarse = thinned(ct, _COARSE_MM)
     head = resample(masks.head, coarse.grid, order=0).array
     with_mr = resample(field_of_view(mr), coarse.grid, order=0).array
     flips = flip_margin(mr, ct, masks.head)
     return Findings(
-        *(broken["MR"], broken["CT"], constant, litres),
+        constant,
+        litres,
         head_in_mr=float(with_mr[head].mean()),
         flip_margin=flips.margin,
         best_other_flip=flips.best_other,
@@ -95,11 +93,7 @@ def verdict(found: Findings) -> Verdict:
 
 
 def _broken(found: Findings) -> list[str]:
-    reasons = []
-    for name, count in (("MR", found.non_finite_mr), ("CT", found.non_finite_ct)):
-        if count:
-            reasons.append(f"{name} has {count} voxels that are no finite number; export it anew")
-    reasons += [f"{name} is constant; export it anew" for name in found.constant]
+    reasons = [f"{name} is constant; export it anew" for name in found.constant]
     if not reasons and found.head_litres < MIN_HEAD_LITRES:
         reasons.append(
             f"no head in the CT: {found.head_litres:.2f} litres of tissue, expected at least "

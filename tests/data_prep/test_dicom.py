@@ -6,10 +6,11 @@ import numpy as np
 import pydicom
 import pytest
 
-from data_prep.dicom import BadSeries, census, check, describe, read_series
+from data_prep.cli import inspect
+from data_prep.dicom import BadSeries, census, check, convert, describe, read_series
 from data_prep.phantom import make_head
 from data_prep.phantom_dicom import COLUMNS, BadTarget, write_cohort
-from data_prep.volume import resample
+from data_prep.volume import load_nifti, resample
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "dicom"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no real DICOM beside the repository")
@@ -44,6 +45,25 @@ def refusal(folder):
     assert str(caught.value).startswith(f"{folder}: ")
     assert "Export it anew" in str(caught.value)
     return "; ".join(caught.value.reasons)
+
+
+def described(folder):
+    found = census(folder)
+    return describe(found, convert(found))
+
+
+def test_inspecting_a_series_reads_it_once_and_converts_it(cohort, tmp_path, monkeypatch, capsys):
+    read, dcmread = [], pydicom.dcmread
+
+    def note(file, **how):
+        read.append((file, *how))
+        return dcmread(file, **how)
+
+    monkeypatch.setattr(pydicom, "dcmread", note)
+    inspect(series(cohort, "CT"), to=tmp_path / "ct.nii.gz")
+    assert len(read) == len(set(read)) == 12 + 12  # headers, then pixels
+    assert "orientation    axial" in capsys.readouterr().out
+    assert load_nifti(tmp_path / "ct.nii.gz").array.shape == (32, 32, 12)
 
 
 def test_a_written_ct_reads_back_voxel_for_voxel(cohort):
@@ -214,7 +234,7 @@ def test_an_absent_or_empty_folder_says_so(tmp_path):
 
 
 def test_a_description_holds_no_identity(cohort):
-    facts = describe(series(cohort, "CT"))
+    facts = described(series(cohort, "CT"))
     assert facts["shape"] == [32, 32, 12]
     assert facts["spacing_mm"] == [8.0, 8.0, 16.0]
     assert facts["orientation"] == "axial"
@@ -235,7 +255,7 @@ def test_a_real_oblique_mr_reads():
     volume = read_series(REAL / "mr_tcia_pgbm001")
     assert volume.array.shape == (260, 320, 24)
     assert volume.spacing_mm == pytest.approx((0.6875, 0.6875, 6.5), abs=1e-3)
-    assert describe(REAL / "mr_tcia_pgbm001")["orientation"] == "axial, 10.2 degrees oblique"
+    assert described(REAL / "mr_tcia_pgbm001")["orientation"] == "axial, 10.2 degrees oblique"
 
 
 @needs_real

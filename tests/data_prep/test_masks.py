@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from data_prep import totalseg
-from data_prep.masks import THRESHOLD, dilate_in_plane, head_and_skull, head_from_mr
+from data_prep.masks import THRESHOLD, head_and_skull, head_from_mr
 from data_prep.phantom import make_head
 from data_prep.pipeline import PrepConfig, prepare
 from data_prep.totalseg import SegmentationFailed
@@ -69,14 +69,6 @@ def test_the_head_of_an_mr_does_not_depend_on_its_unit(phantom):
 def test_a_constant_mr_holds_no_head():
     with pytest.raises(BadVolume, match="the MR is constant or not finite"):
         head_from_mr(Volume(np.ones((16, 16, 8), np.float32), np.eye(4)))
-
-
-def test_dilation_is_a_five_by_five_maximum_within_each_slice():
-    mask = np.zeros((3, 9, 9), bool)
-    mask[1, 4, 4] = True
-    wide = dilate_in_plane(mask)
-    assert wide[1, 2:7, 2:7].all()
-    assert wide.sum() == 25
 
 
 @pytest.fixture

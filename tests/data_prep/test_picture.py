@@ -13,7 +13,6 @@ from data_prep.picture import (
     hu_tile,
     mr_tile,
     outline,
-    picture_row,
     spread,
 )
 
@@ -55,7 +54,7 @@ def test_an_outline_marks_the_edge_and_nothing_within():
 
 def test_a_row_is_a_png_wide_enough_for_its_tiles(tmp_path):
     path = tmp_path / "new" / "row.png"
-    picture_row([np.zeros((64, 64))] * 3, windows=[BONE] * 3, titles=["a", "b", "c"], path=path)
+    draw_grid([[hu_tile(np.zeros((64, 64)))] * 3], titles=["a", "b", "c"], path=path)
     with Image.open(path) as picture:
         assert picture.width == 3 * 256 + 4 * 6
         assert picture.height == 256 + 6 + 24

@@ -10,7 +10,7 @@ from data_prep.quality import Findings, examine, verdict
 from data_prep.volume import Volume
 
 GOOD = Findings(
-    non_finite_mr=0, non_finite_ct=0, constant=(), head_litres=4.0, head_in_mr=1.0,
+    constant=(), head_litres=4.0, head_in_mr=1.0,
     flip_margin=0.2, best_other_flip="left-right", air_hu=-1000.0, head_hu=30.0,
 )  # fmt: skip
 
@@ -74,14 +74,6 @@ def test_an_mr_that_misses_a_third_of_the_head_is_refused(phantom, masks):
     found = examine(short, phantom.ct, masks)
     assert found.head_in_mr < 0.8
     assert "of the head lies in the MR's field of view, expected 80%" in verdict(found).reason
-
-
-def test_a_pair_with_missing_values_is_refused_with_their_number(phantom, masks):
-    array = phantom.mr.array.copy()
-    array[3, 4, 5:8] = np.nan
-    judged = verdict(examine(phantom.mr.with_array(array), phantom.ct, masks))
-    assert judged.status == "refused"
-    assert judged.reason == "MR has 3 voxels that are no finite number; export it anew"
 
 
 def test_a_constant_image_is_refused(phantom, masks):
