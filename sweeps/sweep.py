@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -231,12 +231,17 @@ def check_fit(leaf: Leaf, manifest: Manifest, data: Path) -> None:
 
 
 def _resolved(leaf: Leaf) -> Leaf:
-    """`precision: auto` settled once, by the driver: bfloat16 where there is a GPU."""
+    """`precision: auto` settled once, by the driver's machine."""
     if leaf.run.precision != "auto":
         return leaf
-    has_gpu = Path("/proc/driver/nvidia/version").exists()
-    precision = "bfloat16" if has_gpu else "float32"
-    return Leaf(leaf.name, leaf.run.model_copy(update={"precision": precision}), leaf.point)
+    return Leaf(leaf.name, leaf.run.model_copy(update={"precision": fast_precision()}), leaf.point)
+
+
+def fast_precision() -> Literal["float32", "bfloat16"]:
+    """bfloat16 where there is an NVIDIA GPU or a CPU that multiplies in it, else float32."""
+    flags = Path("/proc/cpuinfo")
+    cpu = flags.exists() and "avx512_bf16" in flags.read_text()
+    return "bfloat16" if cpu or Path("/proc/driver/nvidia/version").exists() else "float32"
 
 
 def _finished(job: Job) -> bool:

@@ -132,6 +132,18 @@ def test_restoring_weights_only_keeps_both_networks_and_starts_the_optimisers_an
     assert {int(s["step"]) for s in kept.adam_g.state.values()} == {8}
 
 
+def test_a_fork_is_exact_in_bfloat16_too(tiny_data):
+    run = tiny_run(precision="bfloat16", epochs=4)
+    straight = fit(start(run), run, tiny_data, until=4)
+    trunk = to_bytes(fit(start(run), run, tiny_data, until=2))
+    torch.rand(5)
+    forked = fit(from_bytes(trunk, run), run, tiny_data, until=4)
+    for ours, theirs in zip(
+        forked.generator.parameters(), straight.generator.parameters(), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize("part", RESTORED)
 def test_a_checkpoint_without_one_of_its_parts_ends_elsewhere(straight, at_three, tiny_data, part):
     fresh = torch.load(io.BytesIO(to_bytes(start(tiny_run(seed=2)))), weights_only=True)
