@@ -63,7 +63,8 @@ def build(data, cases):
         records.append(
             CaseRecord(
                 case.subject, "key", status="taken", mask_backend="threshold-1",
-                num_slices=len(chosen), ct_spacing_mm=[8.0, 8.0, 5.0], ct_sha=case.subject, mr_sha=case.subject,
+                num_slices=len(chosen), ct_spacing_mm=[8.0, 8.0, 5.0],
+                ct_sha=case.subject, mr_sha=case.subject,
             )
         )  # fmt: skip
     config = PrepConfig(size=SIZE, pixel_mm=8.0, max_slices=3, ids="keep")
