@@ -223,6 +223,11 @@ def check_fit(leaf: Leaf, manifest: Manifest, data: Path) -> None:
             f"of {grid.size}. Prepare them: pct prep SOURCE --from DIR --to DATA --arm {wants.arm} "
             f"--size {wants.size}."
         )
+    if len(manifest.mask_backends) > 1:
+        raise WrongData(
+            f"{data} mixes masks by {' and '.join(manifest.mask_backends)}, whose scores must not "
+            "stand in one table. Prepare all cases with a head mask of their own, or all without."
+        )
     if manifest.num_slices["train"] < leaf.run.batch:
         raise WrongData(
             f"{leaf.name}: batch {leaf.run.batch} is more than the "

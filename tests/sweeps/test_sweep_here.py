@@ -2,22 +2,25 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 
-from data_prep.shards import read_slices
+from data_prep.shards import read_manifest, read_slices
 from pct.__main__ import main
 from pct.model import load_model
 from pct.state import start
 from pct.train import TrainingData, fit
 from sweeps.job import read_outcome
 from sweeps.promote import write_model
-from sweeps.sweep import WrongData, alone, run_sweep
+from sweeps.recipe import Leaf
+from sweeps.sweep import WrongData, alone, check_fit, run_sweep
 from sweeps.tracking import client_at
 from sweeps.trial import train_leaf
 from tests.sweeps.small_sweep import Swept, counted_epochs, final_state, sweep_of
+from tests.tiny import tiny_run
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +296,10 @@ def test_a_second_sweep_in_a_busy_folder_is_told_so(tmp_path, phantom_data, trac
     with alone(sweep.folder), pytest.raises(WrongData, match="another pct sweep is running"):
         run_sweep(sweep, tracking, here=True)
     assert not (sweep.folder / "jobs.json").exists()
+
+
+def test_data_with_masks_of_two_kinds_is_refused_before_anything_runs(phantom_data):
+    manifest = replace(read_manifest(phantom_data), mask_backends=("file-1", "threshold-1"))
+    leaf = Leaf("plain", tiny_run(), {})
+    with pytest.raises(WrongData, match="mixes masks by file-1 and threshold-1"):
+        check_fit(leaf, manifest, phantom_data)
