@@ -1,0 +1,93 @@
+"""A sweep that goes on: after a kill, a deleted folder, another setting, beside other sweeps."""
+
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from data_prep.shards import read_manifest
+from sweeps.job import read_outcome
+from sweeps.recipe import Leaf
+from sweeps.sweep import WrongData, alone, check_fit, run_sweep
+from sweeps.tracking import client_at
+from sweeps.trial import train_leaf
+from tests.sweeps.small_sweep import counted_epochs, final_state, sweep_of
+from tests.tiny import tiny_run
+
+
+def test_sweeps_in_folders_of_one_name_have_runs_of_their_own(tmp_path, phantom_data, tracking):
+    for parent in ("alice", "bob"):
+        sweep = sweep_of(tmp_path / parent / "twice", phantom_data, {"plain": {}}, epochs=1)
+        result = run_sweep(sweep, tracking, here=True)
+    runs = client_at(tracking).search_runs(
+        [result.experiment_id],
+        "tags.`pct.kind` = 'trial' and tags.`pct.sweep` LIKE '%twice%'",
+    )
+    assert len(runs) == 2
+
+
+def test_a_sweep_goes_on_though_its_folder_was_deleted(tmp_path, phantom_data, tracking):
+    sweep = sweep_of(tmp_path / "deleted", phantom_data, {"plain": {}})
+    with counted_epochs(break_after=2), pytest.raises(KeyboardInterrupt):
+        run_sweep(sweep, tracking, here=True)
+    shutil.rmtree(sweep.folder)
+    assert run_sweep(sweep, tracking, here=True).outcomes["plain"].status == "FINISHED"
+    runs = client_at(tracking).search_runs(
+        [run_sweep(sweep, tracking, here=True).experiment_id],
+        "tags.`pct.kind` = 'trial' and tags.`pct.sweep` LIKE '%deleted%'",
+    )
+    points = client_at(tracking).get_metric_history(runs[0].info.run_id, "val/psnr")
+    assert [point.step for point in points] == [1, 2, 3, 4]
+
+
+def test_a_longer_run_leaves_the_shorter_ones_last_stage_in_the_store(tmp_path, phantom_data):
+    trial = {"plain": {}}
+    short, longer = (
+        sweep_of(tmp_path / f"e{epochs}", phantom_data, trial, epochs=epochs) for epochs in (13, 14)
+    )
+    for sweep in (short, longer):
+        train_leaf(sweep.jobs[0], report=lambda row: None)
+    (job,) = short.jobs
+    assert short.store.has(job.key(13)), "promoting the shorter run needs it"
+
+
+def test_a_killed_sweep_with_another_setting_forgets_the_old_numbers(
+    tmp_path, phantom_data, tracking
+):
+    """Its spool must not pass over epochs that another run once trained under this name."""
+    first = sweep_of(tmp_path / "changed", phantom_data, {"plain": {}})
+    with counted_epochs(break_after=2), pytest.raises(KeyboardInterrupt):
+        run_sweep(first, tracking, here=True)
+    second = sweep_of(tmp_path / "changed", phantom_data, {"plain": {"schedule": {"lr_g": 1e-5}}})
+    run_sweep(second, tracking, here=True)
+    history = pd.read_parquet(second.folder / "history.parquet")
+    told = history[history["metric"] == "loss/g"].sort_values("epoch")["value"].tolist()
+    state = final_state(second, "plain")
+    assert told == [row["loss/g"] for row in state["history"]]
+
+
+def test_patience_ends_a_leaf_alike_beside_a_longer_run_and_after_a_kill(tmp_path, phantom_data):
+    stop = {"metric": "val/psnr", "patience": 1, "min_delta": 50, "after": 2}
+    patient = sweep_of(tmp_path / "patient", phantom_data, {"plain": {"stop": stop}}, epochs=6)
+    endless = sweep_of(tmp_path / "endless", phantom_data, {"plain": {}}, epochs=6)
+    train_leaf(endless.jobs[0], report=lambda row: None)
+    with counted_epochs() as trained:
+        train_leaf(patient.jobs[0], report=lambda row: None)
+    outcome = read_outcome(patient.jobs[0])
+    assert (outcome.epochs, trained) == (2, [])
+    assert outcome.reason.startswith("val/psnr has not risen by 50")
+
+
+def test_a_second_sweep_in_a_busy_folder_is_told_so(tmp_path, phantom_data, tracking):
+    sweep = sweep_of(tmp_path / "busy", phantom_data, {"plain": {}})
+    with alone(sweep.folder), pytest.raises(WrongData, match="another pct sweep is running"):
+        run_sweep(sweep, tracking, here=True)
+    assert not (sweep.folder / "jobs.json").exists()
+
+
+def test_data_with_masks_of_two_kinds_is_refused_before_anything_runs(phantom_data):
+    manifest = replace(read_manifest(phantom_data), mask_backends=("file-1", "threshold-1"))
+    leaf = Leaf("plain", tiny_run(), {})
+    with pytest.raises(WrongData, match="mixes masks by file-1 and threshold-1"):
+        check_fit(leaf, manifest, phantom_data)
