@@ -78,8 +78,23 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     recipe = Recipe(path.stem, base, common, trials, seeds, space, search)
     _check(recipe, problems)
     if problems:
-        raise BadRecipe("\n".join(f"{path.name}: {line}" for line in dict.fromkeys(problems)))
+        lines = _grouped(problems, list(trials))
+        raise BadRecipe("\n".join(f"{path.name}: {line}" for line in lines))
     return recipe
+
+
+def _grouped(problems: Sequence[str], trials: Sequence[str]) -> list[str]:
+    """Each mistake once, with all the trials that make it."""
+    makers: dict[str, list[str]] = {}
+    for line in dict.fromkeys(problems):
+        name, _, mistake = line.partition(": ")
+        if name in trials:
+            makers.setdefault(mistake, []).append(name)
+        else:
+            makers.setdefault(line, [])
+    return [
+        f"{', '.join(names)}: {mistake}" if names else mistake for mistake, names in makers.items()
+    ]
 
 
 def leaves_at(recipe: Recipe, point: Point) -> list[Leaf]:
