@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from data_prep.atomic import renamed
 from data_prep.errors import PctError
 from data_prep.schema import PREP, SCHEMA_VERSION
 
@@ -26,20 +27,17 @@ def write_table(table: pa.Table, path: Path, *, facts: Mapping[str, str] | None 
     versions of schema and arithmetic go into the file's metadata, with `facts`.
     """
     stamped = {"pct.schema": str(SCHEMA_VERSION), "pct.prep": str(PREP), **(facts or {})}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(
-        table.replace_schema_metadata(stamped),
-        temporary,
-        compression="zstd",
-        compression_level=3,
-        use_dictionary=False,
-        write_statistics=False,
-        write_page_checksum=True,
-    )
-    digest = sha256_of(temporary)
-    temporary.replace(path)
-    return digest
+    with renamed(path) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata(stamped),
+            temporary,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=False,
+            write_statistics=False,
+            write_page_checksum=True,
+        )
+        return sha256_of(temporary)
 
 
 def read_table(
@@ -86,12 +84,10 @@ def _check_versions(path: Path, facts: Mapping[bytes, bytes]) -> None:
 
 def write_json(content: Any, path: Path) -> str:
     """Write sorted, indented JSON under a temporary name, rename it, return its sha256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    digest = sha256_of(temporary)
-    temporary.replace(path)
-    return digest
+    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    with renamed(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        return sha256_of(temporary)
 
 
 def read_json(path: Path, *, remedy: str) -> Any:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from data_prep.atomic import renamed
+
 Slice = NDArray[Any]
 """A 2D image (y, x); y grows to anterior, x to the patient's right."""
 
@@ -164,7 +166,5 @@ def _font(points: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def _save(sheet: Image.Image, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    sheet.save(temporary, format="PNG", optimize=False, compress_level=3)
-    temporary.replace(path)
+    with renamed(path) as temporary:
+        sheet.save(temporary, format="PNG", optimize=False, compress_level=3)

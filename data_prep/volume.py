@@ -12,6 +12,7 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from data_prep.atomic import renamed
 from data_prep.errors import PctError
 
 Affine = NDArray[np.float64]
@@ -88,15 +89,12 @@ def load_nifti(path: Path) -> Volume:
 
 def save_nifti(volume: Volume, path: Path) -> None:
     """Write a NIfTI file under a temporary name, then rename it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
-    temporary = path.with_name(f".{path.name}.tmp{suffix}")
     image = nib.Nifti1Image(volume.array, volume.affine)
     image.header.set_xyzt_units("mm")
     image.set_qform(volume.affine, code=1)
     image.set_sform(volume.affine, code=1)
-    nib.save(image, temporary)
-    temporary.replace(path)
+    with renamed(path, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii") as temporary:
+        nib.save(image, temporary)
 
 
 def to_ras(volume: Volume) -> Volume:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from data_prep.atomic import renamed
 from pct.config import Frozen, Run
 from sweeps.tree import prefix_key
 
@@ -96,7 +97,5 @@ def failed(job: Job, reason: str, epochs: int = 0) -> Outcome:
 
 def write_json(path: Path, content: Any) -> None:
     """Indented JSON, under a temporary name, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=1))
-    temporary.replace(path)
+    with renamed(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1))

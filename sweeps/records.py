@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
+from data_prep.atomic import renamed
 from sweeps import spool
 from sweeps.job import Job, Outcome, write_json
 from sweeps.recipe import Recipe
@@ -24,10 +25,8 @@ def write_recipe(folder: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
     }
     yaml = YAML()
     yaml.default_flow_style = None
-    temporary = folder / ".recipe.yaml.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        yaml.dump(content, file)
-    temporary.replace(folder / "recipe.yaml")
+    with renamed(folder / "recipe.yaml") as temporary:
+        yaml.dump(content, temporary)
 
 
 def write_history(folder: Path, jobs: Sequence[Job]) -> pd.DataFrame:
@@ -123,6 +122,5 @@ def _stage(stage: Stage) -> dict[str, Any]:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    table.to_parquet(temporary)
-    temporary.replace(path)
+    with renamed(path) as temporary:
+        table.to_parquet(temporary)

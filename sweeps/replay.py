@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from data_prep.atomic import renamed
 from sweeps import spool
 from sweeps.job import Job, Outcome, write_outcome
 from sweeps.store import Store
@@ -39,10 +40,8 @@ def write_panel(job: Job, name: str, png: bytes) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Under a temporary name, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with renamed(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def copy_twin(job: Job, twin: Job, outcome: Outcome, store: Store) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_prep.atomic import renamed
+
 Line = dict[str, Any]
 
 
@@ -58,11 +60,9 @@ def begin(path: Path, key: str) -> None:
         path.unlink(missing_ok=True)
     _end_torn_line(path)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         first = json.dumps({"kind": "spool", "id": uuid.uuid4().hex, "key": key})
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(first + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with renamed(path) as temporary:
+            temporary.write_text(first + "\n", encoding="utf-8")
 
 
 def append(path: Path, line: Line) -> None:
