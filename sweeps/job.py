@@ -1,6 +1,7 @@
 """A leaf as a worker receives it, and what it leaves behind in the sweep's folder. Light."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +72,12 @@ def snapshots(run: Run, cuts: tuple[int, ...]) -> tuple[int, ...]:
     step = 1 if run.epochs <= 12 else 10
     tens = range(step, run.epochs, step)
     return tuple(sorted({*tens, *(c for c in cuts if c < run.epochs), run.epochs}))
+
+
+def committed_epochs(job: Job, has: Callable[[str], bool], *, upto: int | None = None) -> int:
+    """The longest prefix of a leaf that is in the store, of at most `upto` epochs."""
+    longest = job.run.epochs if upto is None else upto
+    return next((epoch for epoch in range(longest, 0, -1) if has(job.key(epoch))), 0)
 
 
 def read_outcome(job: Job) -> Outcome | None:

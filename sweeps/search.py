@@ -11,7 +11,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from sweeps.job import Job
+from sweeps.job import Job, committed_epochs
 from sweeps.source import Source
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,8 @@ class Brancher(Searcher):
 
     def _free(self, job: Job) -> bool:
         """Whether no running leaf is on the way to a stage that `job` shares and lacks."""
-        return all(
-            shared_epochs(job, other) <= committed_epochs(job, self._has)
-            for other in self._running.values()
-        )
+        committed = committed_epochs(job, self._has)
+        return all(shared_epochs(job, other) <= committed for other in self._running.values())
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the stage store is the truth, a sweep goes on from there."""
@@ -71,8 +69,3 @@ def shared_epochs(one: Job, other: Job) -> int:
         else:
             high = middle - 1
     return low
-
-
-def committed_epochs(job: Job, has: Callable[[str], bool]) -> int:
-    """The longest prefix of a leaf that is in the store."""
-    return next((epoch for epoch in range(job.run.epochs, 0, -1) if has(job.key(epoch))), 0)

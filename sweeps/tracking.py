@@ -69,6 +69,7 @@ class Tracker:
         self.parent_id = self._run("sweep", sweep, {**tags, "pct.kind": "sweep"})
         self._runs: dict[str, str] = {}
         self._jobs: dict[str, Job] = {}
+        self._drained: dict[str, int] = {}  # a spool only grows while its sweep runs
         self._lock = threading.Lock()
 
     def register(self, job: Job, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
@@ -95,8 +96,12 @@ class Tracker:
         """Send what the spools have gained. On failure the rest waits for the next call."""
         with self._lock:
             for leaf, job in self._jobs.items():
+                size = job.spool.stat().st_size if job.spool.exists() else 0
+                if size == self._drained.get(leaf, 0):
+                    continue  # asking the database costs more than all else here
                 try:
                     self._drain(job, self._runs[leaf])
+                    self._drained[leaf] = size
                 except (MlflowException, SQLAlchemyError, OSError) as error:
                     log.warning("tracking of %s is late: %s", leaf, error)
 

@@ -19,7 +19,7 @@ from pct.train import EpochEnd, NonFinite, TrainingData, fit, stop_reason
 from pct.validate import look
 from pct.world import from_first, rank
 from sweeps import spool
-from sweeps.job import Job, Outcome, failed, write_outcome
+from sweeps.job import Job, Outcome, committed_epochs, failed, write_outcome
 from sweeps.replay import replay, write_bytes, write_panel
 from sweeps.store import Store
 
@@ -72,10 +72,7 @@ def resume(job: Job, store: Store, device: torch.device | None = None) -> TrainS
 def last_useful(job: Job, store: Store) -> int:
     """Finished epochs of the longest prefix in the store, not beyond where patience would end."""
     limit = job.run.epochs
-    while limit:
-        epoch = next((e for e in range(limit, 0, -1) if store.has(job.key(e))), 0)
-        if not epoch:
-            return 0
+    while epoch := committed_epochs(job, store.has, upto=limit):
         history = json.loads(store.get(job.key(epoch), "history.json"))
         limit = next((e for e in range(1, epoch) if stop_reason(job.run, history[:e])), epoch)
         if limit == epoch:

@@ -5,9 +5,9 @@ import random
 import pytest
 from ray.tune.search import Searcher
 
-from sweeps.job import Job
+from sweeps.job import Job, committed_epochs
 from sweeps.recipe import Leaf
-from sweeps.search import Brancher, committed_epochs, shared_epochs
+from sweeps.search import Brancher, shared_epochs
 from sweeps.source import Listed
 from sweeps.tree import build_tree, unique_epochs
 from tests.sweeps.random_trees import jobs_of, random_leaves
