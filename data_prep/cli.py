@@ -16,8 +16,11 @@ DataFolder = Annotated[Path, typer.Option(help="data folder to write; again resu
 ArmName = Annotated[Literal["resize", "crop"], typer.Option(help="how slices are fit")]
 Size = Annotated[int, typer.Option(help="pixels along a side: 128 for laptop, else 256")]
 PixelMm = Annotated[
-    Optional[float],  # noqa: UP045  typer reads this form in every version
-    typer.Option(help="pixel size; default 256 mm / size"),
+    Optional[str],  # noqa: UP045  typer reads this form in every version
+    typer.Option(help="pixel size in mm, fov or native; resize 256 / size, crop 0.9"),
+]
+CropAt = Annotated[
+    Literal["head", "centre", "random"], typer.Option(help="what a slice is centred on")
 ]
 MaxSlices = Annotated[int, typer.Option(help="training slices a patient")]
 MasksBy = Annotated[
@@ -37,6 +40,7 @@ def prep(
     arm: ArmName = "resize",
     size: Size = 128,
     pixel_mm: PixelMm = None,
+    crop_at: CropAt = "head",
     max_slices: MaxSlices = 30,
     masks: MasksBy = "auto",
     ids: Ids = "hash",
@@ -50,8 +54,8 @@ def prep(
     from data_prep.progress import bar
 
     config = _config(
-        arm=arm, size=size, pixel_mm=pixel_mm, max_slices=max_slices, masks=masks, ids=ids,
-        seed=seed, allow_cut=allow_cut,
+        arm=arm, size=size, pixel_mm=pixel_mm, crop_at=crop_at, max_slices=max_slices,
+        masks=masks, ids=ids, seed=seed, allow_cut=allow_cut,
     )  # fmt: skip
     found = _find(source, from_)
     cases = found if isinstance(found, list) else found.cases
@@ -129,11 +133,13 @@ def _config(**settings: object) -> "PrepConfig":
     try:
         return PrepConfig.model_validate(settings)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"--{str(one['loc'][0]).replace('_', '-')} {one['input']}: {one['msg']}"
-            for one in error.errors()
-        )
+        wrong = "; ".join(_in_words(one["loc"], one["input"], one["msg"]) for one in error.errors())
         raise BadPrep(f"{wrong}. See `pct prep --help`.") from error
+
+
+def _in_words(where: tuple[int | str, ...], found: object, message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"--{str(where[0]).replace('_', '-')} {found}: {message}" if where else message
 
 
 def _find(source: Literal["tcia", "synthrad", "nifti"], folder: Path) -> "list[Case] | Pairing":

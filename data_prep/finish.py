@@ -171,15 +171,12 @@ def _manifest(
     settings: Mapping[str, Any],
 ) -> Manifest:
     in_split = {name: [one for one in placed if splits[one.subject] == name] for name in _SPLITS}
-    spacings = [
-        spacing[2] for one in in_split["train"] if (spacing := one.ct_spacing_mm) is not None
-        for _ in range(one.num_slices)
-    ]
+    train = [one for one in in_split["train"] for _ in range(one.num_slices)]
     grid = SliceGrid(
         arm=settings["arm"],
         size=settings["size"],
-        pixel_mm=settings["pixel_mm"],
-        slice_mm=round(float(np.median(spacings)), 6),
+        pixel_mm=_median([one.pixel_mm for one in train]),
+        slice_mm=_median([one.ct_spacing_mm[2] for one in train if one.ct_spacing_mm]),
     )
     return Manifest(
         schema_version=SCHEMA_VERSION,
@@ -193,3 +190,7 @@ def _manifest(
         split_sha=listed["splits.json"],
         digest=manifest_digest(grid, listed),
     )
+
+
+def _median(values: Sequence[float | None]) -> float:
+    return round(float(np.median([value for value in values if value is not None])), 6)

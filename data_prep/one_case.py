@@ -5,10 +5,10 @@ import math
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_prep.errors import PctError
 from data_prep.intensity import mr_window
@@ -22,11 +22,15 @@ from data_prep.slices import SliceStack, build_slices, slice_table
 from data_prep.sources import Case, load_head, load_pair
 from data_prep.volume import Volume
 from data_prep.volume_shards import encode_volumes
+from data_prep.windows import CROP_PIXEL_MM, RESIZE_FIELD_MM, At, Pixel, pixel_in_mm
 
 MIN_HEAD_KEPT = 0.98
 
 LOWEST_HU = -1024
 """Scanners pad outside the scan circle with -2000 HU or less; clipping makes padding equal air."""
+
+
+PixelMm = Annotated[float, Field(gt=0.0)] | Literal["native", "fov"]
 
 
 class PrepConfig(BaseModel):
@@ -36,8 +40,9 @@ class PrepConfig(BaseModel):
 
     arm: Arm = "resize"
     size: int = Field(128, ge=32, le=1024)
-    pixel_mm: float | None = Field(None, gt=0.0)
-    """None: 256 mm across the slice, 1 mm at size 256."""
+    pixel_mm: PixelMm | None = None
+    """None: resize 256 mm across the slice, 1 mm at size 256; crop 0.9 mm."""
+    crop_at: At = "head"
     max_slices: int = Field(30, ge=1)
     """Training slices a patient."""
     allow_cut: bool = False
@@ -47,10 +52,19 @@ class PrepConfig(BaseModel):
     seed: int = 0
     ids: IdPolicy = "hash"
 
+    @model_validator(mode="after")
+    def _fits_arm(self) -> Self:
+        wrong = {"resize": ("native", "random"), "crop": ("fov",)}[self.arm]
+        for option, value in (("pixel_mm", self.pixel_mm), ("crop_at", self.crop_at)):
+            if value in wrong:
+                raise ValueError(f"{option} {value} does not go with arm {self.arm}")
+        return self
+
     @property
-    def pixel(self) -> float:
-        """Pixel size of the slices in mm."""
-        return self.pixel_mm or 256.0 / self.size
+    def pixel(self) -> Pixel:
+        """Pixel size of the slices in mm, or the word that says whose."""
+        default = RESIZE_FIELD_MM / self.size if self.arm == "resize" else CROP_PIXEL_MM
+        return self.pixel_mm or default
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,10 @@ class CaseRecord:
     mr_spacing_mm: list[float] | None = None
     mr_head_window: list[float] | None = None
     head_in_mr: float | None = None
+    pixel_mm: float | None = None
+    """Of the slices."""
     head_kept: float | None = None
+    skull_kept: float | None = None
     flip_margin: float | None = None
     ct_sha: str = ""
     """Of the voxels, as `mr_sha`: equal images under two ids are one patient."""
@@ -143,11 +160,16 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
     if found.flip_margin != found.flip_margin:  # NaN: too broken to measure or to draw
         return record
     volumes = _with_windows(job.subject, mr, ct, masks)
-    stack = build_slices(volumes, size=job.config.size, pixel_mm=job.config.pixel)
+    size, seed = job.config.size, job.config.seed
+    pixel_mm = pixel_in_mm(job.config.pixel, ct.grid, size)
+    stack = build_slices(
+        volumes, size=size, pixel_mm=pixel_mm, at=job.config.crop_at, seed=seed
+    )
     chosen = stack.qualifying()
     record = replace(
         _judge_cut(record, stack, allow_cut=job.config.allow_cut),
         num_slices=len(chosen),
+        pixel_mm=pixel_mm,
         mr_head_window=list(volumes.mr_head_window),
         files=_draw(job, stack, judged.status),
     )
@@ -190,15 +212,17 @@ def _with_windows(subject: str, mr: Volume, ct: Volume, masks: Masks) -> CaseVol
 
 
 def _judge_cut(record: CaseRecord, stack: SliceStack, *, allow_cut: bool) -> CaseRecord:
-    record = replace(record, head_kept=stack.head_kept)
+    record = replace(record, head_kept=stack.head_kept, skull_kept=stack.skull_kept)
     reasons = [record.reason] if record.reason else []
     refused = record.status == "refused"
-    if stack.head_kept < MIN_HEAD_KEPT and not allow_cut:
-        refused = True
-        reasons.append(
-            f"the slice grid holds {stack.head_kept:.1%} of the head, expected {MIN_HEAD_KEPT:.0%}:"
-            " take a larger --size or --pixel-mm, or --allow-cut"
-        )
+    kept = {"head": stack.head_kept, "skull": stack.skull_kept if stack.skull.any() else 1.0}
+    for what, share in kept.items():
+        if share < MIN_HEAD_KEPT and not allow_cut:
+            refused = True
+            reasons.append(
+                f"the slice grid holds {share:.1%} of the {what}, expected {MIN_HEAD_KEPT:.0%}: "
+                "take a larger --size or --pixel-mm, or --allow-cut"
+            )
     if len(stack.qualifying()) == 0:
         refused = True
         reasons.append("no slice holds head with MR on 5 % of its pixels")

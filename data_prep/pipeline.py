@@ -61,12 +61,10 @@ def prepare(
     results are intact are not done again; a run with nothing to do leaves every byte in place.
     `num_workers` from 2 on gives each case to a Ray task; below, all run in this process.
     `on_case` hears each record in turn, in no fixed order. A `Pairing` also leaves pairing.csv in
-    the private folder. Raises `BadPrep` for an unknown arm, a
+    the private folder. Raises `BadPrep` for a
     folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients,
     `SegmentationFailed` where a back end that was asked for is not there.
     """
-    if config.arm != "resize":
-        raise BadPrep(f"arm {config.arm!r} is not available yet: use --arm resize.")
     if config.masks == "totalsegmentator":
         totalseg.refuse_missing()
     to = to.absolute()

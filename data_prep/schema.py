@@ -35,6 +35,7 @@ class SliceGrid:
     size: int
     """Pixels along each side of a slice."""
     pixel_mm: float
+    """Median of training slices: `--pixel-mm native` and `fov` differ by patient."""
     slice_mm: float
     """Median distance of training slices."""
 
@@ -121,7 +122,9 @@ CASE_SCHEMA = pa.schema(
         pa.field("mr_spacing_mm", pa.list_(pa.float64())),
         pa.field("mr_head_window", pa.list_(pa.float64())),
         pa.field("head_in_mr", pa.float64()),  # share of the head inside the MR's field of view
+        pa.field("pixel_mm", pa.float64()),  # of the slices
         pa.field("head_kept", pa.float64()),  # share of the head inside the slice grid
+        pa.field("skull_kept", pa.float64()),
         pa.field("flip_margin", pa.float64()),  # (NMI - 1) of the identity over the best other flip
     ]
 )

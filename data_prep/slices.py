@@ -13,8 +13,9 @@ from skimage.measure import block_reduce
 from data_prep.intensity import AIR_HU
 from data_prep.parquet import fixed_binary, pack
 from data_prep.schema import CaseVolumes, slice_schema
-from data_prep.volume import Grid, Volume, centre_of, resample, slice_grid
+from data_prep.volume import Grid, Volume, resample
 from data_prep.volume_shards import MrCodes, code_mr, encode_mr
+from data_prep.windows import At, moved, random_shifts, widened, window_grid
 
 MIN_HEAD_SHARE = 0.05
 """A slice counts when head with MR covers at least this share of its pixels."""
@@ -33,35 +34,51 @@ class SliceStack:
     skull: NDArray[np.bool_]
     valid: NDArray[np.bool_]
     """Head that lies inside the MR's field of view."""
+    shifts: NDArray[np.int64]
+    """How far each slice's window is moved over the grid: (n, 2), pixels along x and y."""
     head_kept: float
-    """Share of the head's volume that lies inside the grid."""
+    """Share of the head's volume that lies inside the grid, windows not moved."""
+    skull_kept: float
+    """Likewise of the skull's."""
 
     def qualifying(self) -> NDArray[np.intp]:
         """Slices whose `valid` covers at least `MIN_HEAD_SHARE`, ascending."""
         return np.flatnonzero(self.valid.mean(axis=(1, 2)) >= MIN_HEAD_SHARE)
 
 
-def build_slices(case: CaseVolumes, *, size: int, pixel_mm: float) -> SliceStack:
-    """Resample a case in-plane to `size` x `size` pixels of `pixel_mm`, centred on the head.
+def build_slices(
+    case: CaseVolumes, *, size: int, pixel_mm: float, at: At = "head", seed: int = 0
+) -> SliceStack:
+    """Resample a case in-plane to `size` x `size` pixels of `pixel_mm`, centred as `at` says.
 
     Slices stay the CT's. CT and MR are blurred before a coarser sampling and interpolated
     linearly, masks by nearest neighbour. Outside its field of view the CT is air and the MR its
-    own darkest value. The codes share slope and intercept with the whole volume's.
+    own darkest value. The codes share slope and intercept with the whole volume's. `random` moves
+    each slice's window by `random_shifts` of `seed`.
     """
-    grid = slice_grid(case.ct.grid, centre_of(case.head), pixel_mm=pixel_mm, size=size)
+    grid = window_grid(case.head, size=size, pixel_mm=pixel_mm, at=at)
+    shifts = np.zeros((grid.shape[2], 2), np.int64)
+    if at == "random":
+        shifts = random_shifts(
+            case.head, size=size, pixel_mm=pixel_mm, subject=case.subject, seed=seed
+        )
+    wide = widened(grid, int(np.abs(shifts).max(initial=0)))
     whole = encode_mr(case.mr.array)
-    mr = resample(case.mr, grid, fill=whole.intercept, antialias=True).array
-    ct = resample(case.ct, grid, fill=AIR_HU, antialias=True).array
-    head = resample(case.head, grid, order=0).array
-    with_mr = resample(field_of_view(case.mr), grid, order=0).array
+    mr = resample(case.mr, wide, fill=whole.intercept, antialias=True).array
+    ct = resample(case.ct, wide, fill=AIR_HU, antialias=True).array
+    head = resample(case.head, wide, order=0).array
+    with_mr = resample(field_of_view(case.mr), wide, order=0).array
+    skull = resample(case.skull, wide, order=0).array
     return SliceStack(
         grid=grid,
-        mr=code_mr(_planes(mr), slope=whole.slope, intercept=whole.intercept),
-        ct_hu=np.rint(_planes(ct)).astype(np.int16),
-        head=_planes(head),
-        skull=_planes(resample(case.skull, grid, order=0).array),
-        valid=_planes(head & with_mr),
+        mr=code_mr(_planes(mr, shifts, size), slope=whole.slope, intercept=whole.intercept),
+        ct_hu=np.rint(_planes(ct, shifts, size)).astype(np.int16),
+        head=_planes(head, shifts, size),
+        skull=_planes(skull, shifts, size),
+        valid=_planes(head & with_mr, shifts, size),
+        shifts=shifts,
         head_kept=share_inside(case.head, grid),
+        skull_kept=share_inside(case.skull, grid),
     )
 
 
@@ -82,7 +99,7 @@ def slice_table(case: CaseVolumes, stack: SliceStack, chosen: NDArray[np.intp]) 
         "split": [case.split] * num,
         "z": chosen.astype(np.int32),
         "spacing_mm": [list(stack.grid.spacing_mm)] * num,
-        "affine": [stack.grid.affine.ravel().tolist()] * num,
+        "affine": [moved(stack.grid, stack.shifts[z]).ravel().tolist() for z in chosen],
         "mr_codes": fixed_binary(stack.mr.codes[chosen].astype("<u2")),
         "mr_slope": [stack.mr.slope] * num,
         "mr_intercept": [stack.mr.intercept] * num,
@@ -96,13 +113,15 @@ def slice_table(case: CaseVolumes, stack: SliceStack, chosen: NDArray[np.intp]) 
 
 def share_inside(mask: Volume, grid: Grid) -> float:
     """Share of a mask's voxels whose centres lie in the box of `grid`; 0 for an empty mask."""
-    voxels = np.argwhere(mask.array)
-    if len(voxels) == 0:
-        return 0.0
     mapping = np.linalg.inv(grid.affine) @ mask.affine
-    index = voxels @ mapping[:3, :3].T + mapping[:3, 3]
-    inside = (index >= -0.5) & (index <= np.array(grid.shape) - 0.5)
-    return float(inside.all(axis=1).mean())
+    found = inside = 0
+    for k in range(mask.array.shape[2]):  # slice by slice: all indices at once are 24 bytes a voxel
+        voxels = np.argwhere(mask.array[:, :, k])
+        index = voxels @ mapping[:3, :2].T + mapping[:3, 2] * k + mapping[:3, 3]
+        within = (index >= -0.5) & (index <= np.array(grid.shape) - 0.5)
+        found += len(voxels)
+        inside += int(within.all(axis=1).sum())
+    return inside / found if found else 0.0
 
 
 def field_of_view(mr: Volume) -> Volume:
@@ -124,8 +143,13 @@ def field_of_view(mr: Volume) -> Volume:
     return mr.with_array(~(darkest & fine[:i, :j, :k]))
 
 
-def _planes(array: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(array.transpose(2, 1, 0))
+def _planes(array: NDArray[Any], shifts: NDArray[np.int64], size: int) -> NDArray[Any]:
+    """Each slice's window, (n, y, x); windows lie on a grid as much wider as the farthest moves."""
+    margin = (array.shape[0] - size) // 2
+    out = np.empty((array.shape[2], size, size), array.dtype)
+    for k, (x, y) in enumerate(shifts + margin):
+        out[k] = array[x : x + size, y : y + size, k].T
+    return out
 
 
 def _generator(subject: str, seed: int) -> np.random.Generator:

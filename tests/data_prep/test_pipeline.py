@@ -200,9 +200,10 @@ def test_a_kept_id_must_do_as_a_file_name(collection, tmp_path):
         prepare([case], tmp_path / "d", CONFIG)
 
 
-def test_the_crop_arm_says_that_it_is_not_there(tmp_path):
-    with pytest.raises(BadPrep, match="arm 'crop' is not available yet: use --arm resize"):
-        prepare([], tmp_path / "d", PrepConfig(arm="crop"))
+def test_settings_that_contradict_each_other_are_refused():
+    for wrong in ({"pixel_mm": "native"}, {"crop_at": "random"}, {"arm": "crop", "pixel_mm": "fov"}):
+        with pytest.raises(ValueError, match="does not go with arm"):
+            PrepConfig(**wrong)
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
