@@ -31,6 +31,10 @@ Seed = Annotated[int, typer.Option(help="of the choice of slices")]
 AllowCut = Annotated[bool, typer.Option(help="take heads the grid cuts by over 2 %")]
 Strict = Annotated[bool, typer.Option(help="stop at the first case refused")]
 Workers = Annotated[int, typer.Option(help="Ray tasks at a time; 0: this process")]
+Address = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="a running Ray cluster, or auto; else Ray is started on this machine"),
+]
 
 
 def prep(
@@ -48,10 +52,12 @@ def prep(
     allow_cut: AllowCut = False,
     strict: Strict = False,
     workers: Workers = 0,
+    address: Address = None,
 ) -> None:
     """Turn MR-CT pairs into a data folder: masks, checks, splits, slices and volumes."""
     from data_prep.pipeline import prepare
     from data_prep.progress import bar
+    from data_prep.tasks import Tasks
 
     config = _config(
         arm=arm, size=size, pixel_mm=pixel_mm, crop_at=crop_at, max_slices=max_slices,
@@ -63,10 +69,11 @@ def prep(
     with bar("prep", total=len(cases), unit="cases") as show:
 
         def advance(record: "CaseRecord") -> None:
-            done.append(record.subject)
-            show(len(done), record.subject)
+            done.append(record.status)
+            show(len(done), f"{record.subject}   {done.count('refused')} refused")
 
-        prepare(found, to, config, on_case=advance, num_workers=workers, strict=strict)
+        tasks = Tasks(workers, address)
+        prepare(found, to, config, on_case=advance, tasks=tasks, strict=strict)
     _tell_outcome(to)
 
 

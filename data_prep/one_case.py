@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from data_prep.content import Stamps, content_of
 from data_prep.errors import PctError
 from data_prep.intensity import mr_window
 from data_prep.masks import Backend, Masks, head_and_skull, head_from_mr, skull_in
@@ -69,10 +70,13 @@ class PrepConfig(BaseModel):
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """What became of a case. `key` tells inputs and settings; another key makes it stale."""
+    """What became of a case. `key` tells the settings; another key makes it stale."""
 
     subject: str
     key: str
+    stamps: Stamps = field(default_factory=list)
+    content: str = ""
+    """Of its files; another one makes it stale."""
     status: Status = "refused"
     reason: str = ""
     mask_backend: str | None = None
@@ -105,6 +109,7 @@ class Job:
     case: Case
     subject: str
     key: str
+    stamps: Stamps
     data: Path
     work: Path
     config: PrepConfig
@@ -116,10 +121,11 @@ def prepare_case(job: Job) -> CaseRecord:
     Both of the first hold what either split may need; a refused case leaves neither. What goes
     wrong with the case's data comes back as a refused record, its reason without the patient's id.
     """
+    record = CaseRecord(job.subject, job.key, job.stamps, content_of(job.case))
     try:
-        record = _prepare(job, CaseRecord(job.subject, job.key))
+        record = _prepare(job, record)
     except PctError as error:
-        record = CaseRecord(job.subject, job.key, reason=_without_names(str(error), job.case))
+        record = replace(record, reason=_without_names(str(error), job.case))
     save_record(record, job.work)
     return record
 

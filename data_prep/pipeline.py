@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from data_prep import totalseg
+from data_prep.content import content_of, stamps_of
 from data_prep.errors import PctError
 from data_prep.finish import SliceFiles, finish, read_splits
 from data_prep.one_case import (
@@ -17,7 +17,7 @@ from data_prep.one_case import (
     Job,
     PrepConfig,
     load_record,
-    prepare_case,
+    save_record,
     slices_at,
     volume_at,
 )
@@ -31,6 +31,7 @@ from data_prep.privacy import (
     write_table,
 )
 from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
+from data_prep.tasks import HERE, Tasks, run_jobs
 
 __all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
 
@@ -51,7 +52,7 @@ def prepare(
     config: PrepConfig,
     *,
     on_case: OnCase | None = None,
-    num_workers: int = 0,
+    tasks: Tasks = HERE,
     strict: bool = False,
 ) -> Manifest:
     """Prepare `cases` into the data folder `to` and return its manifest.
@@ -59,7 +60,7 @@ def prepare(
     A case that cannot be used becomes a refused row of cases.parquet and the rest go on; with
     `strict` it raises `RefusedCase`. Cases whose files and settings are unchanged and whose
     results are intact are not done again; a run with nothing to do leaves every byte in place.
-    `num_workers` from 2 on gives each case to a Ray task; below, all run in this process.
+    `tasks` says whether cases run in this process or as Ray tasks.
     `on_case` hears each record in turn, in no fixed order. A `Pairing` also leaves pairing.csv in
     the private folder. Raises `BadPrep` for a
     folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients,
@@ -75,7 +76,7 @@ def prepare(
             if isinstance(cases, Pairing):
                 _write_pairing(cases, private / "pairing.csv")
                 cases = cases.cases
-            return _prepare(cases, to, config, on_case, num_workers, strict)
+            return _prepare(cases, to, config, on_case, tasks, strict)
     except Timeout as error:
         raise BadPrep(
             f"{to}: another `pct prep` is writing there. Wait for it, or choose another folder."
@@ -87,7 +88,7 @@ def _prepare(
     to: Path,
     config: PrepConfig,
     on_case: OnCase | None,
-    num_workers: int,
+    tasks: Tasks,
     strict: bool,
 ) -> Manifest:
     work = private_folder(to) / "work"
@@ -100,7 +101,7 @@ def _prepare(
         (to / "manifest.json").unlink(missing_ok=True)
     for record in records.values():
         _tell(record, on_case, strict=strict)
-    for record in _each(to_do, num_workers):
+    for record in run_jobs(to_do, tasks):
         records[record.subject] = record
         _tell(record, on_case, strict=strict)
     patient_of = {job.subject: job.case.subject for job in jobs}
@@ -139,29 +140,31 @@ def _jobs(cases: Sequence[Case], to: Path, work: Path, config: PrepConfig) -> li
         )
     store_ids(to, names, subjects)
     return [
-        Job(case, subjects[case.subject], _key(case, config), to, work, config) for case in cases
+        Job(case, subjects[case.subject], _key(case, config), stamps_of(case), to, work, config)
+        for case in cases
     ]
 
 
 def _key(case: Case, config: PrepConfig) -> str:
-    """Identity of a case's inputs and settings: names, sizes and times of its files."""
-    stamps = []
-    for root in (case.mr, case.ct, *([case.head] if case.head else [])):
-        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
-            stat = path.stat() if path.exists() else None
-            stamps.append((path.name, stat and stat.st_size, stat and stat.st_mtime_ns))
-    facts = [PREP, SCHEMA_VERSION, config.model_dump(), case.subject, stamps]
+    """Identity of what is done to a case: settings and versions, not its files."""
+    facts = [PREP, SCHEMA_VERSION, config.model_dump(), case.subject]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _done_before(job: Job, known: Mapping[str, Split]) -> CaseRecord | None:
     """The stored record, if its inputs are the same and what it promises is there and intact.
 
-    Files in place must be those of the patient's split in splits.json, where it may have changed.
+    Inputs that were touched, copied or moved count as the same while their contents are. Files in
+    place must be those of the patient's split in splits.json, where it may have changed.
     """
     record = load_record(job.work / f"{job.subject}.json")
     if record is None or record.key != job.key:
         return None
+    if record.stamps != job.stamps:
+        if record.content != content_of(job.case):
+            return None
+        record = replace(record, stamps=job.stamps)
+        save_record(record, job.work)
     if any(not _is_intact(job.data / name, sha) for name, sha in record.files.items()):
         return None
     if record.split is not None:
@@ -183,25 +186,3 @@ def _tell(record: CaseRecord, on_case: OnCase | None, *, strict: bool) -> None:
             "without it."
         )
 
-
-def _each(jobs: Sequence[Job], num_workers: int) -> Iterator[CaseRecord]:
-    if num_workers < 2 or len(jobs) < 2:
-        yield from map(prepare_case, jobs)
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(
-            address="local", num_cpus=num_workers, include_dashboard=False, logging_level="warning"
-        )
-    try:
-        task = ray.remote(num_cpus=1)(prepare_case)
-        pending = [task.remote(job) for job in jobs]
-        while pending:
-            ready, pending = ray.wait(pending)
-            yield from ray.get(ready)
-    finally:
-        if ours:
-            ray.shutdown()

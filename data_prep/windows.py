@@ -25,7 +25,7 @@ def pixel_in_mm(pixel: Pixel, ct: Grid, size: int) -> float:
     if pixel == "native":
         return round(ct.spacing_mm[0], 6)
     if pixel == "fov":
-        return round(max(n * s for n, s in zip(ct.shape[:2], ct.spacing_mm, strict=False)) / size, 6)
+        return round(float(np.max(np.array(ct.shape[:2]) * ct.spacing_mm[:2])) / size, 6)
     return float(pixel)
 
 

@@ -45,7 +45,7 @@ def refused(tmp_path, mr, ct, kind="nifti"):
     """The reason that the case table would show."""
     (tmp_path / "work").mkdir()
     case = Case("one", kind, mr=mr, ct=ct)
-    record = prepare_case(Job(case, "one", "key", tmp_path / "data", tmp_path / "work", CONFIG))
+    record = prepare_case(Job(case, "one", "key", [], tmp_path / "data", tmp_path / "work", CONFIG))
     assert record.status == "refused"
     return record.reason
 

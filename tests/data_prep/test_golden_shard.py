@@ -65,7 +65,7 @@ def shard(tmp_path_factory):
     save_nifti(ct, folder / "ct.nii.gz")
     save_nifti(mr, folder / "mr.nii.gz")
     case = Case("one", "nifti", mr=folder / "mr.nii.gz", ct=folder / "ct.nii.gz")
-    record = prepare_case(Job(case, "one", "key", folder / "data", folder / "work", CONFIG))
+    record = prepare_case(Job(case, "one", "key", [], folder / "data", folder / "work", CONFIG))
     assert record.status != "refused", record.reason
     return read_table(slices_at(folder / "work", "one"))
 

@@ -16,6 +16,7 @@ from data_prep.privacy import IdError
 from data_prep.shards import list_cases, read_case_table, read_manifest, read_slices, read_volumes
 from data_prep.sources import find_cases
 from data_prep.splits import BadSplit
+from data_prep.tasks import Tasks
 from data_prep.volume import load_nifti, save_nifti
 
 CONFIG = PrepConfig(size=32, pixel_mm=8.0, max_slices=5, masks="threshold", ids="keep")
@@ -201,7 +202,8 @@ def test_a_kept_id_must_do_as_a_file_name(collection, tmp_path):
 
 
 def test_settings_that_contradict_each_other_are_refused():
-    for wrong in ({"pixel_mm": "native"}, {"crop_at": "random"}, {"arm": "crop", "pixel_mm": "fov"}):
+    crop_of_all = {"arm": "crop", "pixel_mm": "fov"}
+    for wrong in ({"pixel_mm": "native"}, {"crop_at": "random"}, crop_of_all):
         with pytest.raises(ValueError, match="does not go with arm"):
             PrepConfig(**wrong)
 
@@ -265,7 +267,7 @@ def test_a_refused_case_makes_exit_code_three(data, own_collection, capsys):
 
 @pytest.mark.ray
 def test_ray_tasks_make_the_same_bytes(made, collection, tmp_path):
-    prepare(find_cases("synthrad", collection), tmp_path / "d", CONFIG, num_workers=2)
+    prepare(find_cases("synthrad", collection), tmp_path / "d", CONFIG, tasks=Tasks(2))
     assert contents(tmp_path / "d") == contents(made)
 
 
