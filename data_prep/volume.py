@@ -120,18 +120,55 @@ def resample(
     # Rounded, so that a voxel centre on the rim is not taken for one outside it.
     mapping = np.round(np.linalg.inv(volume.affine) @ grid.affine, 9)
     array = volume.array if order == 0 else volume.array.astype(np.float32, copy=False)
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
-    if antialias:
-        step = np.abs(mapping[:3, :3]).max(axis=1)
-        array = ndimage.gaussian_filter(array, np.maximum(0.0, (step - 1.0) / 2.0), mode="nearest")
-    matrix, offset = mapping[:3, :3], mapping[:3, 3]
+    matrix, first = mapping[:3, :3], mapping[:3, 3]
+    steps = np.abs(matrix).max(axis=1)
+    sigmas = np.maximum(0.0, (steps - 1.0) / 2.0) if antialias else np.zeros(3)
     if np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-7):
-        matrix = np.diag(matrix)  # scipy's separable path, several times faster
+        for axis, count in enumerate(grid.shape):
+            at = first[axis] + matrix[axis, axis] * np.arange(count)
+            array = _along(array, axis, at, order=order, fill=fill, sigma=float(sigmas[axis]))
+        return Volume(array, grid.affine)
+    whole = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    for axis in np.flatnonzero(sigmas):
+        whole = ndimage.gaussian_filter1d(whole, sigmas[axis], int(axis), mode="nearest")
     out: NDArray[Any] = ndimage.affine_transform(
-        array, matrix, offset, grid.shape, order=order, mode="constant", cval=fill
+        whole, matrix, first, grid.shape, order=order, mode="constant", cval=fill
     )
-    return Volume(out.astype(bool) if volume.array.dtype == np.bool_ else out, grid.affine)
+    return Volume(out.astype(array.dtype, copy=False), grid.affine)
+
+
+def _along(
+    array: NDArray[Any],
+    axis: int,
+    at: NDArray[np.float64],
+    *,
+    order: Literal[0, 1],
+    fill: float,
+    sigma: float,
+) -> NDArray[Any]:
+    """Sample one axis at the places `at`, in voxels: what is left where axes run parallel.
+
+    Images through a matrix that blurs and interpolates in one product, several times as fast as
+    one after the other over the whole volume.
+    """
+    num = array.shape[axis]
+    inside = (at >= 0.0) & (at <= num - 1.0)
+    low = np.clip(np.floor(at + (0.5 if order == 0 else 0.0)), 0, num - 1).astype(int)
+    share = np.where(inside, at - low, 0.0) * order
+    if sigma or share.any():
+        rows, above = np.arange(len(at)), np.minimum(low + 1, num - 1)
+        weights = np.zeros((len(at), num))
+        weights[rows, low] = 1.0 - share
+        weights[rows, above] += share
+        if sigma:
+            weights = weights @ ndimage.gaussian_filter1d(np.eye(num), sigma, 0, mode="nearest")
+        array = np.moveaxis(np.tensordot(weights.astype(np.float32), array, (1, axis)), 0, axis)
+    elif not np.array_equal(low, np.arange(num)):
+        array = np.take(array, low, axis)
+    if not inside.all():
+        array = array.copy()
+        array[(slice(None),) * axis + (~inside,)] = fill
+    return array
 
 
 def slice_grid(
@@ -175,8 +212,9 @@ def pad_ends(volume: Volume, num_slices: int) -> Volume:
 
 def centre_of(mask: Volume) -> NDArray[np.float64]:
     """Centre of a mask's bounding box, in RAS mm. An empty mask raises `BadVolume`."""
-    where = np.nonzero(mask.array)
+    others = ((1, 2), (0, 2), (0, 1))
+    where = [np.flatnonzero(mask.array.any(axis=axes)) for axes in others]
     if where[0].size == 0:
         raise BadVolume("the head mask is empty: no voxel looks like a head. Check the input.")
-    middle = np.array([(axis.min() + axis.max()) / 2 for axis in where])
+    middle = np.array([(axis[0] + axis[-1]) / 2 for axis in where])
     return np.asarray(mask.affine[:3, :3] @ middle + mask.affine[:3, 3], np.float64)

@@ -51,8 +51,14 @@ class MrCodes:
 
 def encode_mr(mr_raw: NDArray[Any]) -> MrCodes:
     """Spread the volume's own range over all 65536 codes; a constant volume gets slope 1."""
+    slope, intercept = mr_scale(mr_raw)
+    return code_mr(mr_raw, slope=slope, intercept=intercept)
+
+
+def mr_scale(mr_raw: NDArray[Any]) -> tuple[float, float]:
+    """Slope and intercept by which `encode_mr` codes a volume."""
     low, high = float(mr_raw.min()), float(mr_raw.max())
-    return code_mr(mr_raw, slope=(high - low) / 65535.0 if high > low else 1.0, intercept=low)
+    return ((high - low) / 65535.0 if high > low else 1.0), low
 
 
 def code_mr(mr_raw: NDArray[Any], *, slope: float, intercept: float) -> MrCodes:

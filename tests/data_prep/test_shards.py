@@ -62,7 +62,7 @@ def build(data, cases):
         write_table(encode_volumes(case), volume_at(work, case.subject))
         records.append(
             CaseRecord(
-                case.subject, "key", status="taken", mask_backend="threshold-1",
+                case.subject, "key", status="taken", mask_backend="threshold-1", pixel_mm=8.0,
                 num_slices=len(chosen), ct_spacing_mm=[8.0, 8.0, 5.0],
                 ct_sha=case.subject, mr_sha=case.subject,
             )
