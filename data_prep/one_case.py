@@ -147,7 +147,7 @@ def load_record(path: Path) -> CaseRecord | None:
 
 def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
     mr, ct = load_pair(job.case)
-    ct = ct.with_array(np.maximum(ct.array, LOWEST_HU).astype(np.int16))
+    ct = ct.with_array(np.maximum(ct.array, np.int16(LOWEST_HU)))
     given = load_head(job.case)
     masks = head_and_skull(ct, backend=job.config.masks) if given is None else skull_in(ct, given)
     found = examine(mr, ct, masks)

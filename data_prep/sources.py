@@ -50,7 +50,9 @@ def load_pair(case: Case) -> tuple[Volume, Volume]:
     Raises `BadCase`, which says which image and what is wrong with it but names no path.
     """
     mr, ct = _load(case.mr, case.kind, "MR"), _load(case.ct, case.kind, "CT")
-    hu = np.clip(np.rint(ct.array), -32768, 32767).astype(np.int16)
+    hu = ct.array
+    if hu.dtype != np.int16:
+        hu = np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
     return mr.with_array(mr.array.astype(np.float32, copy=False)), ct.with_array(hu)
 
 
@@ -68,7 +70,9 @@ def _load(path: Path, kind: Literal["dicom", "nifti"], what: str) -> Volume:
     except (BadSeries, BadVolume) as error:
         reason = str(error).removeprefix(f"{path}: ").replace(str(path), "the file")
         raise BadCase(f"{what}: {reason}") from error
-    if num_bad := int((~np.isfinite(volume.array)).sum()):
+    # Converters give flipped and Fortran-ordered views, on which all that follows is slow.
+    volume = volume.with_array(np.ascontiguousarray(volume.array))
+    if volume.array.dtype.kind == "f" and (num_bad := int((~np.isfinite(volume.array)).sum())):
         raise BadCase(
             f"{what}: {num_bad} of {volume.array.size} voxels are not finite. Expected numbers "
             "everywhere. Convert it anew, or fill them."

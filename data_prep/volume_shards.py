@@ -63,8 +63,11 @@ def mr_scale(mr_raw: NDArray[Any]) -> tuple[float, float]:
 
 def code_mr(mr_raw: NDArray[Any], *, slope: float, intercept: float) -> MrCodes:
     """Code with a given scale, clipped to it; finite values only."""
-    codes = np.rint((mr_raw.astype(np.float64) - intercept) / slope)
-    return MrCodes(np.clip(codes, 0, 65535).astype(np.uint16), slope, intercept)
+    codes = mr_raw.astype(np.float64)
+    codes -= intercept
+    codes /= slope
+    np.rint(codes, out=codes)
+    return MrCodes(np.clip(codes, 0, 65535, out=codes).astype(np.uint16), slope, intercept)
 
 
 def encode_volumes(case: CaseVolumes) -> pa.Table:
