@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from data_prep.one_case import CaseRecord, PrepConfig
     from data_prep.sources import Case, Pairing
+    from data_prep.split_rules import SplitRule
 
 Source = Annotated[Literal["tcia", "synthrad", "nifti"], typer.Argument(help="its layout")]
 From = Annotated[Path, typer.Option("--from", help="download or folder; nifti: a CSV table")]
@@ -27,6 +28,12 @@ Ids = Annotated[Literal["hash", "keep"], typer.Option(help="hide ids; keep: publ
 Seed = Annotated[int, typer.Option(help="of the choice of slices")]
 AllowCut = Annotated[bool, typer.Option(help="take heads the grid cuts by over 2 %")]
 Strict = Annotated[bool, typer.Option(help="stop at the first case refused")]
+SplitBy = Annotated[str, typer.Option(help="ranked (70/20/10), kfold:1/5, or site:A (A tests)")]
+Strata = Annotated[str, typer.Option(help="facts shared out evenly to the splits: site,diagnosis")]
+SplitsFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="splits made by hand: JSON, patient or case id -> train, val or test"),
+]
 Workers = Annotated[int, typer.Option(help="Ray tasks at a time; 0: this process")]
 
 
@@ -42,6 +49,9 @@ def prep(
     ids: Ids = "hash",
     seed: Seed = 0,
     allow_cut: AllowCut = False,
+    split: SplitBy = "ranked",
+    strata: Strata = "",
+    splits: SplitsFile = None,
     strict: Strict = False,
     workers: Workers = 0,
 ) -> None:
@@ -51,7 +61,7 @@ def prep(
 
     config = _config(
         arm=arm, size=size, pixel_mm=pixel_mm, max_slices=max_slices, masks=masks, ids=ids,
-        seed=seed, allow_cut=allow_cut,
+        seed=seed, allow_cut=allow_cut, split=_rule(split, strata, splits),
     )  # fmt: skip
     found = _find(source, from_)
     cases = found if isinstance(found, list) else found.cases
@@ -134,6 +144,16 @@ def _config(**settings: object) -> "PrepConfig":
             for one in error.errors()
         )
         raise BadPrep(f"{wrong}. See `pct prep --help`.") from error
+
+
+def _rule(split: str, strata: str, by_hand: Path | None) -> "SplitRule":
+    from data_prep.split_rules import BadSplit, parse_rule, read_rule
+
+    if by_hand is None:
+        return parse_rule(split, strata=strata)
+    if (split, strata) != ("ranked", ""):
+        raise BadSplit("--splits FILE says all: leave out --split and --strata.")
+    return read_rule(by_hand)
 
 
 def _find(source: Literal["tcia", "synthrad", "nifti"], folder: Path) -> "list[Case] | Pairing":

@@ -20,6 +20,7 @@ from data_prep.quality import Status, examine, verdict
 from data_prep.schema import Arm, CaseVolumes, Split
 from data_prep.slices import SliceStack, build_slices, slice_table
 from data_prep.sources import Case, load_head, load_pair
+from data_prep.split_rules import RANKED, SplitRule
 from data_prep.volume import Volume
 from data_prep.volume_shards import encode_volumes
 
@@ -46,6 +47,8 @@ class PrepConfig(BaseModel):
     """For cases that bring no head mask of their own."""
     seed: int = 0
     ids: IdPolicy = "hash"
+    split: SplitRule = Field(RANKED, exclude=True)
+    """No part of a case's files before they are in place, so another rule makes none stale."""
 
     @property
     def pixel(self) -> float:

@@ -31,6 +31,7 @@ from data_prep.privacy import (
     write_table,
 )
 from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
+from data_prep.split_rules import keep_rule, splits_by_hand
 
 __all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
 
@@ -95,7 +96,10 @@ def _prepare(
     work = private_folder(to) / "work"
     work.mkdir(exist_ok=True)
     jobs = _jobs(cases, to, work, config)
-    known = read_splits(to)
+    known, patient_of = read_splits(to), {job.subject: job.case.subject for job in jobs}
+    keep_rule(work / "split.rule", config.split, drawn=bool(known))
+    if config.split.kind == "file":
+        known = splits_by_hand(config.split, patient_of, known) | known
     records = {job.subject: record for job in jobs if (record := _done_before(job, known))}
     to_do = [job for job in jobs if job.subject not in records]
     if to_do:
@@ -105,9 +109,9 @@ def _prepare(
     for record in _each(to_do, num_workers):
         records[record.subject] = record
         _tell(record, on_case, strict=strict)
-    patient_of = {job.subject: job.case.subject for job in jobs}
     key = open_pseudonyms(to, config.ids).fingerprint
     settings = {**config.model_dump(), "pixel_mm": config.pixel, "id_key": key}
+    settings["split"] = config.split.name
     return finish(
         [records[subject] for subject in sorted(records)],
         patient_of=patient_of,
