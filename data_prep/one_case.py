@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.errors import PctError
+from data_prep.histograms import count_hu
 from data_prep.intensity import mr_window
 from data_prep.masks import Backend, Masks, head_and_skull, head_from_mr, skull_in
-from data_prep.parquet import read_json, write_json, write_table
-from data_prep.picture import contact_sheet
+from data_prep.parquet import read_json, sha256_of, write_json, write_table
+from data_prep.picture import contact_sheet, planes_sheet
 from data_prep.privacy import IdPolicy
 from data_prep.quality import Status, examine, verdict
 from data_prep.schema import Arm, CaseVolumes, Split
 from data_prep.slices import SliceStack, build_slices, slice_table
-from data_prep.sources import Case, load_head, load_pair
+from data_prep.sources import Case, load_head, load_pair, load_readable
 from data_prep.split_rules import RANKED, SplitRule
 from data_prep.volume import Volume
 from data_prep.volume_shards import encode_volumes
@@ -72,6 +74,9 @@ class CaseRecord:
     mr_shape: list[int] | None = None
     mr_spacing_mm: list[float] | None = None
     mr_head_window: list[float] | None = None
+    mr_median: float | None = None
+    hu_histogram: list[int] | None = None
+    hu_median: list[float | None] | None = None
     head_in_mr: float | None = None
     head_kept: float | None = None
     flip_margin: float | None = None
@@ -106,6 +111,8 @@ def prepare_case(job: Job) -> CaseRecord:
         record = _prepare(job, CaseRecord(job.subject, job.key))
     except PctError as error:
         record = CaseRecord(job.subject, job.key, reason=_without_names(str(error), job.case))
+    if not record.files:
+        record = replace(record, files=_draw_unprepared(job))
     save_record(record, job.work)
     return record
 
@@ -141,18 +148,20 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
         flip_margin=_number(found.flip_margin),
         ct_sha=_sha_of(ct),
         mr_sha=_sha_of(mr),
-        **_geometry(mr, ct),
+        **_image_facts(mr, ct, masks),
     )
     if found.flip_margin != found.flip_margin:  # NaN: too broken to measure or to draw
         return record
-    volumes = _with_windows(job.subject, mr, ct, masks)
+    mr_head = head_from_mr(mr).array
+    volumes = _with_windows(job.subject, mr, ct, masks, mr_head)
     stack = build_slices(volumes, size=job.config.size, pixel_mm=job.config.pixel)
-    chosen = stack.qualifying()
+    record = _judge_cut(record, stack, allow_cut=job.config.allow_cut)
     record = replace(
-        _judge_cut(record, stack, allow_cut=job.config.allow_cut),
-        num_slices=len(chosen),
+        record,
+        num_slices=len(chosen := stack.qualifying()),
         mr_head_window=list(volumes.mr_head_window),
-        files=_draw(job, stack, judged.status),
+        mr_median=float(np.median(mr.array[mr_head])),
+        files=_draw(job, stack, record.status),
     )
     if record.status != "refused":
         write_table(slice_table(volumes, stack, chosen), slices_at(job.work, job.subject))
@@ -170,20 +179,22 @@ def volume_at(work: Path, subject: str) -> Path:
     return work / f"{subject}.volume.parquet"
 
 
-def _geometry(mr: Volume, ct: Volume) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
+def _image_facts(mr: Volume, ct: Volume, masks: Masks) -> dict[str, Any]:
+    facts: dict[str, Any] = count_hu(ct.array, masks.head.array)
     for name, volume in (("ct", ct), ("mr", mr)):
         facts[f"{name}_shape"] = list(volume.array.shape)
         facts[f"{name}_spacing_mm"] = [round(one, 6) for one in volume.spacing_mm]
     return facts
 
 
-def _with_windows(subject: str, mr: Volume, ct: Volume, masks: Masks) -> CaseVolumes:
+def _with_windows(
+    subject: str, mr: Volume, ct: Volume, masks: Masks, mr_head: NDArray[np.bool_]
+) -> CaseVolumes:
     return CaseVolumes(
         subject=subject,
         split="train",  # provisional: the split is known once all cases are
         mr=mr,
-        mr_head_window=mr_window(mr.array, head_from_mr(mr).array),
+        mr_head_window=mr_window(mr.array, mr_head),
         mr_volume_window=mr_window(mr.array),
         ct=ct,
         head=masks.head,
@@ -212,13 +223,19 @@ def _judge_cut(record: CaseRecord, stack: SliceStack, *, allow_cut: bool) -> Cas
 def _draw(job: Job, stack: SliceStack, status: Status) -> dict[str, str]:
     if not stack.head.any():
         return {}
-    name = f"contact/{job.subject}.png"
-    path = job.data / name
+    path = job.data / (name := f"contact/{job.subject}.png")
     title = f"{job.subject}: {status}"
-    contact_sheet(
-        stack.mr.raw(), stack.ct_hu, stack.head, stack.skull, title=title, path=path
-    )
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    contact_sheet(stack.mr.raw(), stack.ct_hu, stack.head, stack.skull, title=title, path=path)
+    return {name: sha256_of(path)}
+
+
+def _draw_unprepared(job: Job) -> dict[str, str]:
+    """A picture of what can be read of a case that did not get as far as slices."""
+    if not (images := load_readable(job.case)):
+        return {}
+    path = job.data / (name := f"contact/{job.subject}.png")
+    planes_sheet(images, title=f"{job.subject}: refused", path=path)
+    return {name: sha256_of(path)}
 
 
 def _without_names(reason: str, case: Case) -> str:
