@@ -107,16 +107,27 @@ def inspect(
         Optional[Path],  # noqa: UP045
         typer.Option(help="write the DICOM series as .nii.gz, RAS"),
     ] = None,
+    sheets: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="write a data folder's contact sheets as one HTML page"),
+    ] = None,
     as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Say what a data folder holds, or check (and convert) one DICOM series."""
     from data_prep.dicom import census, check, convert, describe
     from data_prep.fingerprint import fingerprint, lines
+    from data_prep.metadata import BadInput
     from data_prep.volume import save_nifti
 
-    if (path / "manifest.json").is_file():
+    if is_data := (path / "manifest.json").is_file():
         facts = fingerprint(path)
         print(json.dumps(facts) if as_program else "\n".join(lines(facts)))
+    if (to if is_data else sheets) is not None:
+        option, kind = ("--to", "one DICOM series") if is_data else ("--sheets", "a data folder")
+        raise BadInput(f"{path}: {option} is for {kind}, and this is none. Leave it out.")
+    if is_data:
+        if sheets is not None:
+            _write_sheets(path, sheets, quiet=as_program)
         return
     series = census(path)
     check(series)
@@ -129,6 +140,14 @@ def inspect(
             print(f"{name:<14} {value}")
     if to is not None:
         save_nifti(volume, to)
+
+
+def _write_sheets(data: Path, page: Path, *, quiet: bool) -> None:
+    from data_prep.sheets import write_sheets
+
+    size = write_sheets(data, page).stat().st_size
+    if not quiet:
+        print(f"sheets -> {page} ({size / 1e6:.1f} MB)")
 
 
 def _config(**settings: object) -> "PrepConfig":

@@ -61,7 +61,7 @@ def tissue_facts(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def sparkline(counts: Sequence[int]) -> str:
-    """A histogram as a row of blocks, from its first to its last bin that holds anything.
+    """A histogram as a row of up to 24 blocks, from its first to its last bin that holds anything.
 
     Heights go by the square root, so that small bins are seen; an empty histogram is an empty text.
 
@@ -72,6 +72,7 @@ def sparkline(counts: Sequence[int]) -> str:
     if filled.size == 0:
         return ""
     part = np.asarray(counts, float)[filled[0] : filled[-1] + 1]
+    part = np.add.reduceat(part, np.arange(0, part.size, -(-part.size // 24)))
     heights = np.ceil(np.sqrt(part / part.max()) * 8).astype(int)
     return "".join(" ▁▂▃▄▅▆▇█"[height] for height in heights)
 
