@@ -3,10 +3,10 @@
     python benchmarks/prep.py [--rounds 3] [--slices 64]
 
 A case is two DICOM series of 512 x 512 pixels. `script`: dicom2nifti to nii.gz, MONAI transforms
-(orientation, MR onto the CT's grid, percentiles, 256 x 256), a nii.gz a slice and image. `same work`:
-our readers, windows and shards, which do what the script does. `whole case`: `prepare_case` with
-masks, gate, volumes, checksums and the contact sheet, none of which the script has. All run in one
-process and one thread, in turn; CPU seconds are the least of the rounds.
+(orientation, MR onto the CT's grid, percentiles, 256 x 256), a nii.gz a slice and image. `same
+work`: our readers, windows and shards, which do what the script does. `whole case`: `prepare_case`
+with masks, gate, volumes, checksums and the contact sheet, none of which the script has. All run
+in one process and one thread, in turn; CPU seconds are the least of the rounds.
 """
 
 import argparse
@@ -26,9 +26,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 
 from data_prep.intensity import mr_window
-from data_prep.one_case import Job, PrepConfig, prepare_case
+from data_prep.one_case import prepare_case
 from data_prep.parquet import write_table
 from data_prep.phantom_dicom import write_cohort
+from data_prep.records import Job, PrepConfig
 from data_prep.schema import CaseVolumes
 from data_prep.slices import build_slices, slice_table
 from data_prep.sources import Case, find_cases, load_pair

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 
 if TYPE_CHECKING:
-    from data_prep.one_case import CaseRecord, PrepConfig
+    from data_prep.records import CaseRecord, PrepConfig
     from data_prep.sources import Case, Pairing
+    from data_prep.split_rules import SplitRule
 
 Source = Annotated[Literal["tcia", "synthrad", "nifti"], typer.Argument(help="its layout")]
 From = Annotated[Path, typer.Option("--from", help="download or folder; nifti: a CSV table")]
@@ -30,6 +31,12 @@ Ids = Annotated[Literal["hash", "keep"], typer.Option(help="hide ids; keep: publ
 Seed = Annotated[int, typer.Option(help="of the choice of slices")]
 AllowCut = Annotated[bool, typer.Option(help="take heads the grid cuts by over 2 %")]
 Strict = Annotated[bool, typer.Option(help="stop at the first case refused")]
+SplitBy = Annotated[str, typer.Option(help="ranked (70/20/10), kfold:1/5, or site:A (A tests)")]
+Strata = Annotated[str, typer.Option(help="facts shared out evenly to the splits: site,diagnosis")]
+SplitsFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="splits made by hand: JSON, patient or case id -> train, val or test"),
+]
 Workers = Annotated[int, typer.Option(help="Ray tasks at a time; 0: this process")]
 Address = Annotated[
     Optional[str],  # noqa: UP045
@@ -50,6 +57,9 @@ def prep(
     ids: Ids = "hash",
     seed: Seed = 0,
     allow_cut: AllowCut = False,
+    split: SplitBy = "ranked",
+    strata: Strata = "",
+    splits: SplitsFile = None,
     strict: Strict = False,
     workers: Workers = 0,
     address: Address = None,
@@ -61,7 +71,7 @@ def prep(
 
     config = _config(
         arm=arm, size=size, pixel_mm=pixel_mm, crop_at=crop_at, max_slices=max_slices,
-        masks=masks, ids=ids, seed=seed, allow_cut=allow_cut,
+        masks=masks, ids=ids, seed=seed, allow_cut=allow_cut, split=_rule(split, strata, splits),
     )  # fmt: skip
     found = _find(source, from_)
     cases = found if isinstance(found, list) else found.cases
@@ -108,16 +118,27 @@ def inspect(
         Optional[Path],  # noqa: UP045
         typer.Option(help="write the DICOM series as .nii.gz, RAS"),
     ] = None,
+    sheets: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="write a data folder's contact sheets as one HTML page"),
+    ] = None,
     as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Say what a data folder holds, or check (and convert) one DICOM series."""
     from data_prep.dicom import census, check, convert, describe
     from data_prep.fingerprint import fingerprint, lines
+    from data_prep.metadata import BadInput
     from data_prep.volume import save_nifti
 
-    if (path / "manifest.json").is_file():
+    if is_data := (path / "manifest.json").is_file():
         facts = fingerprint(path)
         print(json.dumps(facts) if as_program else "\n".join(lines(facts)))
+    if (to if is_data else sheets) is not None:
+        option, kind = ("--to", "one DICOM series") if is_data else ("--sheets", "a data folder")
+        raise BadInput(f"{path}: {option} is for {kind}, and this is none. Leave it out.")
+    if is_data:
+        if sheets is not None:
+            _write_sheets(path, sheets, quiet=as_program)
         return
     series = census(path)
     check(series)
@@ -130,6 +151,14 @@ def inspect(
             print(f"{name:<14} {value}")
     if to is not None:
         save_nifti(volume, to)
+
+
+def _write_sheets(data: Path, page: Path, *, quiet: bool) -> None:
+    from data_prep.sheets import write_sheets
+
+    size = write_sheets(data, page).stat().st_size
+    if not quiet:
+        print(f"sheets -> {page} ({size / 1e6:.1f} MB)")
 
 
 def _config(**settings: object) -> "PrepConfig":
@@ -147,6 +176,16 @@ def _config(**settings: object) -> "PrepConfig":
 def _in_words(where: tuple[int | str, ...], found: object, message: str) -> str:
     message = message.removeprefix("Value error, ")
     return f"--{str(where[0]).replace('_', '-')} {found}: {message}" if where else message
+
+
+def _rule(split: str, strata: str, by_hand: Path | None) -> "SplitRule":
+    from data_prep.split_rules import BadSplit, parse_rule, read_rule
+
+    if by_hand is None:
+        return parse_rule(split, strata=strata)
+    if (split, strata) != ("ranked", ""):
+        raise BadSplit("--splits FILE says all: leave out --split and --strata.")
+    return read_rule(by_hand)
 
 
 def _find(source: Literal["tcia", "synthrad", "nifti"], folder: Path) -> "list[Case] | Pairing":

@@ -1,73 +1,127 @@
-"""What a data folder holds, in one glance: counts, grid, spacings, masks, doubtful cases."""
+"""What a data folder holds, in one glance: counts, grid, sizes, intensities, doubtful cases."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data_prep.histograms import BIN_HU, FIRST_HU, NUM_BINS, TISSUES, sparkline, tissue_facts
 from data_prep.shards import read_case_table, read_manifest
+
+MEASURES = {
+    "head_in_mr": ("head in MR", ".1%"),
+    "head_kept": ("head in grid", ".1%"),
+    "head_dice": ("head Dice", ".3f"),
+    "flip_margin": ("flip margin", "+.1%"),
+    "offset_mm": ("offset, mm", ".2f"),
+    "offset_deg": ("offset, deg", ".2f"),
+    "dense_outside": ("> 2500 outside", ".2%"),
+}
+"""Columns of the case table that judge a pair: in which words and form they are shown."""
+ABOUT = ("site", "scanner", "field_t", "sequence", "diagnosis", "registration")
+"""Columns that tell where a case comes from, for those of them that are known."""
+
+_MOST_REMARKS = 12
 
 
 def fingerprint(data: Path) -> dict[str, Any]:
-    """Facts of a finished data folder, all plain values; raises `ShardError` as reading it does."""
+    """Facts of a finished data folder, all plain values; raises `ShardError` as reading it does.
+
+    Ranges are [lowest, middle, highest] over the cases taken or flagged; of sizes and spacings
+    they are so along each axis. What no case knows is left out of `measures` and `about`.
+    """
     manifest = read_manifest(data)
     rows = read_case_table(data).to_pylist()
     used = [row for row in rows if row["status"] != "refused"]
     status = Counter(row["status"] for row in rows)
+    mr = [[row["mr_head_window"][0], row["mr_median"], row["mr_head_window"][1]] for row in used]
+    grid = manifest.grid
     return {
         "digest": manifest.digest,
-        "grid": {
-            "arm": manifest.grid.arm,
-            "size": manifest.grid.size,
-            "pixel_mm": manifest.grid.pixel_mm,
-            "slice_mm": manifest.grid.slice_mm,
-        },
+        "grid": {name: getattr(grid, name) for name in ("arm", "size", "pixel_mm", "slice_mm")},
+        "split": manifest.settings.get("split", "ranked"),
         "status": {name: status[name] for name in ("taken", "flagged", "refused")},
         "cases": {name: manifest.num_cases[name] for name in ("train", "val", "test")},
         "slices": {name: manifest.num_slices[name] for name in ("train", "val", "test")},
-        "masks": list(manifest.mask_backends),
-        "ct_spacing_mm": _range([row["ct_spacing_mm"] for row in used]),
-        "mr_spacing_mm": _range([row["mr_spacing_mm"] for row in used]),
-        "head_in_mr": min(row["head_in_mr"] for row in used),
-        "head_kept": min(row["head_kept"] for row in used),
-        "flip_margin": min(row["flip_margin"] for row in used),
+        "masks": dict(Counter(row["mask_backend"] for row in used)),
+        **{name: _ranges([row[name] for row in used])
+           for name in ("ct_shape", "ct_spacing_mm", "mr_shape", "mr_spacing_mm")},
+        "mr_percentiles": dict(zip(("p1", "p50", "p99.9"), _ranges(mr), strict=True)),
+        "hu_bins": {"first_hu": FIRST_HU, "width_hu": BIN_HU, "count": NUM_BINS},
+        "hu": tissue_facts(used),
+        "measures": _measures(used),
+        "about": {name: dict(counts) for name in ABOUT
+                  if (counts := Counter(str(row[name]) for row in used if row.get(name)))},
         "remarks": [
             {name: row[name] for name in ("subject", "status", "reason")}
             for row in rows
             if row["status"] != "taken"
         ],
-    }
+    }  # fmt: skip
 
 
 def lines(facts: dict[str, Any]) -> list[str]:
-    """The fingerprint for a person, one fact a line."""
-    grid = facts["grid"]
-    return [
-        f"digest         {facts['digest'][:16]}",
-        f"grid           {grid['arm']}, {grid['size']} px of {grid['pixel_mm']:g} mm, "
+    """The fingerprint for a person, one fact a line, remarks on a dozen cases at the end."""
+    grid, remarks = facts["grid"], facts["remarks"]
+    told = {
+        "digest": facts["digest"][:16],
+        "grid": f"{grid['arm']}, {grid['size']} px of {grid['pixel_mm']:g} mm, "
         f"slices every {grid['slice_mm']:g} mm",
-        f"status         {_counted(facts['status'])}",
-        f"cases          {_counted(facts['cases'])}",
-        f"slices         {_counted(facts['slices'])}",
-        f"masks          {', '.join(facts['masks'])}",
-        f"CT spacing     {_spacing(facts['ct_spacing_mm'])}",
-        f"MR spacing     {_spacing(facts['mr_spacing_mm'])}",
-        f"head in MR     at least {facts['head_in_mr']:.1%}",
-        f"head in grid   at least {facts['head_kept']:.1%}",
-        f"flip margin    at least {facts['flip_margin']:+.1%}",
-        *(f"{one['status']:<14} {one['subject']}: {one['reason']}" for one in facts["remarks"]),
-    ]
+        "status": _counted(facts["status"]),
+        "split": facts["split"],
+        "cases": _counted(facts["cases"]),
+        "slices": _counted(facts["slices"]),
+        "masks": _counted(facts["masks"]),
+        "CT size": " x ".join(_spread(one, "g") for one in facts["ct_shape"]),
+        "CT spacing": " x ".join(_spread(one, ".3g") for one in facts["ct_spacing_mm"]) + " mm",
+        "MR size": " x ".join(_spread(one, "g") for one in facts["mr_shape"]),
+        "MR spacing": " x ".join(_spread(one, ".3g") for one in facts["mr_spacing_mm"]) + " mm",
+        "MR in the head": ", ".join(
+            f"{name} {_spread(one, '.4g')}" for name, one in facts["mr_percentiles"].items()
+        ),
+        **{f"{name}, HU": _tissue(name, facts["hu"][name]) for name in TISSUES},
+        **{MEASURES[name][0]: _middle(one, MEASURES[name][1])
+           for name, one in facts["measures"].items()},
+        **{name: _counted(counts) for name, counts in facts["about"].items()},
+    }  # fmt: skip
+    more = len(remarks) - _MOST_REMARKS
+    return [
+        *(f"{name:<14} {text}" for name, text in told.items()),
+        *(f"{one['status']:<14} {one['subject']}: {one['reason']}"
+          for one in remarks[:_MOST_REMARKS]),
+        *([f"and {more} more: see --json or --sheets"] if more > 0 else []),
+    ]  # fmt: skip
 
 
-def _range(spacings: list[list[float]]) -> list[list[float]]:
-    every = np.array(spacings)
-    return [every.min(axis=0).tolist(), every.max(axis=0).tolist()]
+def _ranges(rows: Sequence[Sequence[float]]) -> list[list[float]]:
+    """[lowest, middle, highest] of each column."""
+    found: list[list[float]] = np.quantile(np.array(rows), (0.0, 0.5, 1.0), axis=0).T.tolist()
+    return found
 
 
-def _spacing(low_high: list[list[float]]) -> str:
-    texts = [f"{a:.3g}" if a == b else f"{a:.3g}-{b:.3g}" for a, b in zip(*low_high, strict=True)]
-    return " x ".join(texts) + " mm"
+def _measures(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    known = {name: [v for row in rows if (v := row.get(name)) is not None] for name in MEASURES}
+    return {name: _ranges([[v] for v in values])[0] for name, values in known.items() if values}
+
+
+def _spread(low_middle_high: list[float], form: str) -> str:
+    low, high = (format(one, form) for one in low_middle_high[::2])
+    return low if low == high else f"{low}-{high}"
+
+
+def _middle(low_middle_high: list[float], form: str) -> str:
+    low, middle, high = (format(one, form) for one in low_middle_high)
+    return low if low == high else f"{middle} ({low} to {high})"
+
+
+def _tissue(name: str, facts: dict[str, Any]) -> str:
+    whole = "of the volume" if name == "outside" else "of the head"
+    share = f"{facts['share']:6.1%} {whole:<13}"
+    if facts["median_hu"] is None:
+        return share
+    return f"{share} median {_middle(facts['median_hu'], '.0f')}  {sparkline(facts['histogram'])}"
 
 
 def _counted(counts: dict[str, int]) -> str:

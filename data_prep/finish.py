@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data_prep.one_case import CaseRecord, PrepConfig, save_record, slices_at, volume_at
 from data_prep.parquet import read_json, read_table, write_json, write_table
+from data_prep.records import CaseRecord, PrepConfig, save_record, slices_at, volume_at
 from data_prep.schema import (
     CASE_SCHEMA,
     PREP,
@@ -21,9 +21,8 @@ from data_prep.schema import (
 )
 from data_prep.shards import manifest_digest
 from data_prep.slices import pick_slices
+from data_prep.split_rules import SPLITS, STRATA
 from data_prep.splits import BadSplit, split_patients
-
-_SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,12 @@ def finish(
     usable = [record for record in records if record.status != "refused"]
     if len(usable) < 3:
         raise BadSplit(_too_few(records, len(usable)))
-    splits = split_patients({one.subject: patient_of[one.subject] for one in usable}, known)
+    splits = split_patients(
+        {one.subject: patient_of[one.subject] for one in usable},
+        known,
+        rule=files.config.split,
+        facts={one.subject: {n: getattr(one, n, None) for n in STRATA} for one in usable},
+    )
     split_sha = write_json(splits, files.data / "splits.json")
     placed = [_place(record, splits[record.subject], files) for record in usable]
     table = [*placed, *(record for record in records if record.status == "refused")]
@@ -71,9 +75,9 @@ def read_splits(data: Path) -> dict[str, Split]:
     if not path.is_file():
         return {}
     splits: dict[str, Split] = read_json(path, remedy="Restore it: splits must not be drawn anew.")
-    if wrong := [f"{case}: {split!r}" for case, split in splits.items() if split not in _SPLITS]:
+    if wrong := [f"{case}: {split!r}" for case, split in splits.items() if split not in SPLITS]:
         raise BadSplit(
-            f"{path}: {'; '.join(wrong)}. Expected one of {', '.join(_SPLITS)} a case. Correct it."
+            f"{path}: {'; '.join(wrong)}. Expected one of {', '.join(SPLITS)} a case. Correct it."
         )
     return splits
 
@@ -170,7 +174,7 @@ def _manifest(
     listed: dict[str, str],
     settings: Mapping[str, Any],
 ) -> Manifest:
-    in_split = {name: [one for one in placed if splits[one.subject] == name] for name in _SPLITS}
+    in_split = {name: [one for one in placed if splits[one.subject] == name] for name in SPLITS}
     train = [one for one in in_split["train"] for _ in range(one.num_slices)]
     grid = SliceGrid(
         arm=settings["arm"],

@@ -3,116 +3,32 @@
 import hashlib
 import math
 import re
-from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from numpy.typing import NDArray
 
-from data_prep.content import Stamps, content_of
+from data_prep.content import content_of
 from data_prep.errors import PctError
+from data_prep.histograms import count_hu
 from data_prep.intensity import mr_window
-from data_prep.masks import Backend, Masks, head_and_skull, head_from_mr, skull_in
-from data_prep.parquet import read_json, write_json, write_table
-from data_prep.picture import contact_sheet
-from data_prep.privacy import IdPolicy
+from data_prep.masks import Masks, head_and_skull, head_from_mr, skull_in
+from data_prep.parquet import sha256_of, write_table
+from data_prep.picture import contact_sheet, planes_sheet
 from data_prep.quality import Status, examine, verdict
-from data_prep.schema import Arm, CaseVolumes, Split
+from data_prep.records import CaseRecord, Job, PrepConfig, save_record, slices_at, volume_at
+from data_prep.schema import CaseVolumes
 from data_prep.slices import SliceStack, build_slices, slice_table
-from data_prep.sources import Case, load_head, load_pair
+from data_prep.sources import Case, load_head, load_pair, load_readable
 from data_prep.volume import Volume
 from data_prep.volume_shards import encode_volumes
-from data_prep.windows import CROP_PIXEL_MM, RESIZE_FIELD_MM, At, Pixel, pixel_in_mm
+from data_prep.windows import pixel_in_mm
 
 MIN_HEAD_KEPT = 0.98
 
 LOWEST_HU = -1024
 """Scanners pad outside the scan circle with -2000 HU or less; clipping makes padding equal air."""
-
-
-PixelMm = Annotated[float, Field(gt=0.0)] | Literal["native", "fov"]
-
-
-class PrepConfig(BaseModel):
-    """Settings of one data folder; all of them are part of what makes a case's files stale."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    arm: Arm = "resize"
-    size: int = Field(128, ge=32, le=1024)
-    pixel_mm: PixelMm | None = None
-    """None: resize 256 mm across the slice, 1 mm at size 256; crop 0.9 mm."""
-    crop_at: At = "head"
-    max_slices: int = Field(30, ge=1)
-    """Training slices a patient."""
-    allow_cut: bool = False
-    """Take cases of which the grid holds less than 98 % of the head."""
-    masks: Backend = "auto"
-    """For cases that bring no head mask of their own."""
-    seed: int = 0
-    ids: IdPolicy = "hash"
-
-    @model_validator(mode="after")
-    def _fits_arm(self) -> Self:
-        wrong = {"resize": ("native", "random"), "crop": ("fov",)}[self.arm]
-        for option, value in (("pixel_mm", self.pixel_mm), ("crop_at", self.crop_at)):
-            if value in wrong:
-                raise ValueError(f"{option} {value} does not go with arm {self.arm}")
-        return self
-
-    @property
-    def pixel(self) -> Pixel:
-        """Pixel size of the slices in mm, or the word that says whose."""
-        default = RESIZE_FIELD_MM / self.size if self.arm == "resize" else CROP_PIXEL_MM
-        return self.pixel_mm or default
-
-
-@dataclass(frozen=True)
-class CaseRecord:
-    """What became of a case. `key` tells the settings; another key makes it stale."""
-
-    subject: str
-    key: str
-    stamps: Stamps = field(default_factory=list)
-    content: str = ""
-    """Of its files; another one makes it stale."""
-    status: Status = "refused"
-    reason: str = ""
-    mask_backend: str | None = None
-    num_slices: int = 0
-    """Qualifying ones while at work, stored ones in the case table."""
-    ct_shape: list[int] | None = None
-    ct_spacing_mm: list[float] | None = None
-    mr_shape: list[int] | None = None
-    mr_spacing_mm: list[float] | None = None
-    mr_head_window: list[float] | None = None
-    head_in_mr: float | None = None
-    pixel_mm: float | None = None
-    """Of the slices."""
-    head_kept: float | None = None
-    skull_kept: float | None = None
-    flip_margin: float | None = None
-    ct_sha: str = ""
-    """Of the voxels, as `mr_sha`: equal images under two ids are one patient."""
-    mr_sha: str = ""
-    files: dict[str, str] = field(default_factory=dict)
-    """Below DATA, path -> sha256: the contact sheet, then also what the case's split keeps."""
-    split: Split | None = None
-    """That of the files in place; None before they are."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that preparing one case needs, small enough to be sent to another process."""
-
-    case: Case
-    subject: str
-    key: str
-    stamps: Stamps
-    data: Path
-    work: Path
-    config: PrepConfig
 
 
 def prepare_case(job: Job) -> CaseRecord:
@@ -126,23 +42,10 @@ def prepare_case(job: Job) -> CaseRecord:
         record = _prepare(job, record)
     except PctError as error:
         record = replace(record, reason=_without_names(str(error), job.case))
+    if not record.files:
+        record = replace(record, files=_draw_unprepared(job))
     save_record(record, job.work)
     return record
-
-
-def save_record(record: CaseRecord, work: Path) -> None:
-    """Write WORK/ID.json."""
-    write_json(asdict(record), work / f"{record.subject}.json")
-
-
-def load_record(path: Path) -> CaseRecord | None:
-    """Read WORK/ID.json; None where it is absent or of another version."""
-    if not path.is_file():
-        return None
-    content = read_json(path, remedy="Remove this file and run `pct prep` again.")
-    if set(content) != {item.name for item in fields(CaseRecord)}:
-        return None
-    return CaseRecord(**content)
 
 
 def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
@@ -150,9 +53,31 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
     ct = ct.with_array(np.maximum(ct.array, np.int16(LOWEST_HU)))
     given = load_head(job.case)
     masks = head_and_skull(ct, backend=job.config.masks) if given is None else skull_in(ct, given)
+    record = _judge_pair(record, mr, ct, masks)
+    if record.flip_margin is None:  # too broken to measure or to draw
+        return record
+    mr_head = head_from_mr(mr).array
+    volumes = _with_windows(job.subject, mr, ct, masks, mr_head)
+    stack = _stack(volumes, job.config)
+    record = _judge_cut(record, stack, allow_cut=job.config.allow_cut)
+    record = replace(
+        record,
+        num_slices=len(chosen := stack.qualifying()),
+        pixel_mm=round(stack.grid.spacing_mm[0], 6),
+        mr_head_window=list(volumes.mr_head_window),
+        mr_median=float(np.median(mr.array[mr_head])),
+        files=_draw(job, stack, record.status),
+    )
+    if record.status != "refused":
+        write_table(slice_table(volumes, stack, chosen), slices_at(job.work, job.subject))
+        write_table(encode_volumes(volumes), volume_at(job.work, job.subject))
+    return record
+
+
+def _judge_pair(record: CaseRecord, mr: Volume, ct: Volume, masks: Masks) -> CaseRecord:
     found = examine(mr, ct, masks)
     judged = verdict(found)
-    record = replace(
+    return replace(
         record,
         status=judged.status,
         reason=judged.reason,
@@ -161,59 +86,38 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
         flip_margin=_number(found.flip_margin),
         ct_sha=_sha_of(ct),
         mr_sha=_sha_of(mr),
-        **_geometry(mr, ct),
+        **_image_facts(mr, ct, masks),
     )
-    if found.flip_margin != found.flip_margin:  # NaN: too broken to measure or to draw
-        return record
-    volumes = _with_windows(job.subject, mr, ct, masks)
-    size, seed = job.config.size, job.config.seed
-    pixel_mm = pixel_in_mm(job.config.pixel, ct.grid, size)
-    stack = build_slices(
-        volumes, size=size, pixel_mm=pixel_mm, at=job.config.crop_at, seed=seed
-    )
-    chosen = stack.qualifying()
-    record = replace(
-        _judge_cut(record, stack, allow_cut=job.config.allow_cut),
-        num_slices=len(chosen),
-        pixel_mm=pixel_mm,
-        mr_head_window=list(volumes.mr_head_window),
-        files=_draw(job, stack, judged.status),
-    )
-    if record.status != "refused":
-        write_table(slice_table(volumes, stack, chosen), slices_at(job.work, job.subject))
-        write_table(encode_volumes(volumes), volume_at(job.work, job.subject))
-    return record
 
 
-def slices_at(work: Path, subject: str) -> Path:
-    """The work file with all qualifying slices."""
-    return work / f"{subject}.slices.parquet"
-
-
-def volume_at(work: Path, subject: str) -> Path:
-    """The work file with the whole volumes."""
-    return work / f"{subject}.volume.parquet"
-
-
-def _geometry(mr: Volume, ct: Volume) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
+def _image_facts(mr: Volume, ct: Volume, masks: Masks) -> dict[str, Any]:
+    facts: dict[str, Any] = count_hu(ct.array, masks.head.array)
     for name, volume in (("ct", ct), ("mr", mr)):
         facts[f"{name}_shape"] = list(volume.array.shape)
         facts[f"{name}_spacing_mm"] = [round(one, 6) for one in volume.spacing_mm]
     return facts
 
 
-def _with_windows(subject: str, mr: Volume, ct: Volume, masks: Masks) -> CaseVolumes:
+def _with_windows(
+    subject: str, mr: Volume, ct: Volume, masks: Masks, mr_head: NDArray[np.bool_]
+) -> CaseVolumes:
     return CaseVolumes(
         subject=subject,
         split="train",  # provisional: the split is known once all cases are
         mr=mr,
-        mr_head_window=mr_window(mr.array, head_from_mr(mr).array),
+        mr_head_window=mr_window(mr.array, mr_head),
         mr_volume_window=mr_window(mr.array),
         ct=ct,
         head=masks.head,
         skull=masks.skull,
         mask_backend=masks.backend,
+    )
+
+
+def _stack(volumes: CaseVolumes, config: PrepConfig) -> SliceStack:
+    pixel_mm = pixel_in_mm(config.pixel, volumes.ct.grid, config.size)
+    return build_slices(
+        volumes, size=config.size, pixel_mm=pixel_mm, at=config.crop_at, seed=config.seed
     )
 
 
@@ -239,13 +143,19 @@ def _judge_cut(record: CaseRecord, stack: SliceStack, *, allow_cut: bool) -> Cas
 def _draw(job: Job, stack: SliceStack, status: Status) -> dict[str, str]:
     if not stack.head.any():
         return {}
-    name = f"contact/{job.subject}.png"
-    path = job.data / name
+    path = job.data / (name := f"contact/{job.subject}.png")
     title = f"{job.subject}: {status}"
-    contact_sheet(
-        stack.mr.raw(), stack.ct_hu, stack.head, stack.skull, title=title, path=path
-    )
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    contact_sheet(stack.mr.raw(), stack.ct_hu, stack.head, stack.skull, title=title, path=path)
+    return {name: sha256_of(path)}
+
+
+def _draw_unprepared(job: Job) -> dict[str, str]:
+    """A picture of what can be read of a case that did not get as far as slices."""
+    if not (images := load_readable(job.case)):
+        return {}
+    path = job.data / (name := f"contact/{job.subject}.png")
+    planes_sheet(images, title=f"{job.subject}: refused", path=path)
+    return {name: sha256_of(path)}
 
 
 def _without_names(reason: str, case: Case) -> str:

@@ -4,7 +4,7 @@ Slices come as (y, x) in RAS order and are drawn as radiologists look at them: t
 on the left, anterior on top.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from data_prep.atomic import renamed
+from data_prep.volume import Volume
 
 Slice = NDArray[Any]
 """A 2D image (y, x); y grows to anterior, x to the patient's right."""
@@ -122,8 +123,8 @@ def contact_sheet(
     All four are (n, y, x) on one grid; up to six slices are spread over those that hold head.
     """
     chosen = spread(np.flatnonzero(head.any(axis=(1, 2))), 6)
-    low, high = np.percentile(mr, (1.0, 99.5))
-    window = (float(low), max(float(high), float(low) + 1e-6))
+    of_mr = _own_window(mr)
+    window = (of_mr.low, of_mr.high)
     drawn = [
         outline(outline(hu_tile(ct_hu[z]), head[z], HEAD_COLOUR), skull[z], SKULL_COLOUR)
         for z in chosen
@@ -132,6 +133,38 @@ def contact_sheet(
     titles = [title] + [""] * max(0, len(chosen) - 1)
     labels = ("MR", "CT, bone window", "CT with head and skull")
     draw_grid([*rows, drawn], titles=titles, row_titles=labels, path=path)
+
+
+def planes_sheet(images: Mapping[str, Volume], *, title: str, path: Path) -> None:
+    """Write the middle axial, coronal and sagittal plane of each image, each on its own grid.
+
+    For cases that have no masks or fit no grid: voxels may be of any size, constant or not finite.
+    `images` are RAS by their names, "CT" in HU in a bone window, others in their own percentiles.
+    """
+    rows = [[_in_mm(one, window) for one in _planes(image)] for name, image in images.items()
+            for window in [BONE if name == "CT" else _own_window(image.array)]]  # fmt: skip
+    draw_grid(rows, titles=[title], row_titles=list(images), path=path)
+
+
+def _planes(image: Volume) -> list[tuple[Slice, float]]:
+    """The middle planes as (y, x), (z, x) and (z, y), each with a pixel's height to its width."""
+    array, (i, j, k) = image.array, (n // 2 for n in image.array.shape)
+    dx, dy, dz = image.spacing_mm
+    return [(array[:, :, k].T, dy / dx), (array[:, j].T, dz / dx), (array[i].T, dz / dy)]
+
+
+def _in_mm(plane: tuple[Slice, float], window: Window) -> Tile:
+    """A tile with square pixels; a ratio past 20 comes of a broken header."""
+    image, ratio = plane[0], float(np.clip(plane[1], 0.05, 20.0))
+    drawn = Image.fromarray(tile(image, window))
+    width, height = drawn.width * max(1.0, 1 / ratio), drawn.height * max(1.0, ratio)
+    return np.asarray(drawn.resize((round(width), round(height)), Image.Resampling.BILINEAR))
+
+
+def _own_window(array: NDArray[Any]) -> Window:
+    finite = array[np.isfinite(array)]
+    low, high = np.percentile(finite, (1.0, 99.5)) if finite.size else (0.0, 1.0)
+    return Window(float(low), max(float(high), float(low) + 1e-6))
 
 
 def spread(items: NDArray[Any], count: int) -> list[int]:

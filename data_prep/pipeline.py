@@ -12,15 +12,6 @@ from data_prep import totalseg
 from data_prep.content import content_of, stamps_of
 from data_prep.errors import PctError
 from data_prep.finish import SliceFiles, finish, read_splits
-from data_prep.one_case import (
-    CaseRecord,
-    Job,
-    PrepConfig,
-    load_record,
-    save_record,
-    slices_at,
-    volume_at,
-)
 from data_prep.pairing import Candidate, Case, Pairing
 from data_prep.parquet import sha256_of
 from data_prep.privacy import (
@@ -30,7 +21,17 @@ from data_prep.privacy import (
     store_ids,
     write_table,
 )
+from data_prep.records import (
+    CaseRecord,
+    Job,
+    PrepConfig,
+    load_record,
+    save_record,
+    slices_at,
+    volume_at,
+)
 from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
+from data_prep.split_rules import keep_rule, splits_by_hand
 from data_prep.tasks import HERE, Tasks, run_jobs
 
 __all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
@@ -94,7 +95,10 @@ def _prepare(
     work = private_folder(to) / "work"
     work.mkdir(exist_ok=True)
     jobs = _jobs(cases, to, work, config)
-    known = read_splits(to)
+    known, patient_of = read_splits(to), {job.subject: job.case.subject for job in jobs}
+    keep_rule(work / "split.rule", config.split, drawn=bool(known))
+    if config.split.kind == "file":
+        known = splits_by_hand(config.split, patient_of, known) | known
     records = {job.subject: record for job in jobs if (record := _done_before(job, known))}
     to_do = [job for job in jobs if job.subject not in records]
     if to_do:
@@ -104,9 +108,9 @@ def _prepare(
     for record in run_jobs(to_do, tasks):
         records[record.subject] = record
         _tell(record, on_case, strict=strict)
-    patient_of = {job.subject: job.case.subject for job in jobs}
     key = open_pseudonyms(to, config.ids).fingerprint
     settings = {**config.model_dump(), "pixel_mm": config.pixel, "id_key": key}
+    settings["split"] = config.split.name
     return finish(
         [records[subject] for subject in sorted(records)],
         patient_of=patient_of,

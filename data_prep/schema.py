@@ -121,6 +121,9 @@ CASE_SCHEMA = pa.schema(
         pa.field("mr_shape", pa.list_(pa.int32())),
         pa.field("mr_spacing_mm", pa.list_(pa.float64())),
         pa.field("mr_head_window", pa.list_(pa.float64())),
+        pa.field("mr_median", pa.float64()),  # raw, in the MR's head
+        pa.field("hu_histogram", pa.list_(pa.int64())),  # air, soft, bone, outside: 64 bins each
+        pa.field("hu_median", pa.list_(pa.float64())),  # of air, soft, bone, outside
         pa.field("head_in_mr", pa.float64()),  # share of the head inside the MR's field of view
         pa.field("pixel_mm", pa.float64()),  # of the slices
         pa.field("head_kept", pa.float64()),  # share of the head inside the slice grid

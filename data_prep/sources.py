@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from data_prep.pairing import Candidate, Case, Pairing, find_pairs
 from data_prep.volume import BadVolume, Volume, load_nifti, to_ras
 
 __all__ = ["BadCase", "BadInput", "Candidate", "Case", "Pairing", "Source",
-           "find_cases", "find_pairs", "load_head", "load_pair"]  # fmt: skip
+           "find_cases", "find_pairs", "load_head", "load_pair", "load_readable"]  # fmt: skip
 
 Source = Literal["tcia", "synthrad", "nifti"]
 
@@ -56,6 +57,15 @@ def load_pair(case: Case) -> tuple[Volume, Volume]:
     return mr.with_array(mr.array.astype(np.float32, copy=False)), ct.with_array(hu)
 
 
+def load_readable(case: Case) -> dict[str, Volume]:
+    """Those of "MR" and "CT" that can be read at all, RAS, as they are: for a picture of them."""
+    found = {}
+    for what, path in (("MR", case.mr), ("CT", case.ct)):
+        with suppress(PctError):
+            found[what] = _load(path, case.kind, what, finite=False)
+    return found
+
+
 def load_head(case: Case) -> Volume | None:
     """The source's head mask as bool, RAS, on its own grid; None where it brings none."""
     if case.head is None:
@@ -64,7 +74,9 @@ def load_head(case: Case) -> Volume | None:
     return mask.with_array(mask.array > 0.5)
 
 
-def _load(path: Path, kind: Literal["dicom", "nifti"], what: str) -> Volume:
+def _load(
+    path: Path, kind: Literal["dicom", "nifti"], what: str, *, finite: bool = True
+) -> Volume:
     try:
         volume = read_series(path) if kind == "dicom" else to_ras(load_nifti(path))
     except (BadSeries, BadVolume) as error:
@@ -72,7 +84,7 @@ def _load(path: Path, kind: Literal["dicom", "nifti"], what: str) -> Volume:
         raise BadCase(f"{what}: {reason}") from error
     # Converters give flipped and Fortran-ordered views, on which all that follows is slow.
     volume = volume.with_array(np.ascontiguousarray(volume.array))
-    if volume.array.dtype.kind == "f" and (num_bad := int((~np.isfinite(volume.array)).sum())):
+    if finite and (num_bad := int((~np.isfinite(volume.array)).sum())):
         raise BadCase(
             f"{what}: {num_bad} of {volume.array.size} voxels are not finite. Expected numbers "
             "everywhere. Convert it anew, or fill them."

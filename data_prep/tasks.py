@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data_prep.one_case import CaseRecord, Job, prepare_case
+from data_prep.one_case import prepare_case
+from data_prep.records import CaseRecord, Job
 
 
 @dataclass(frozen=True)

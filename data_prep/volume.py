@@ -129,8 +129,8 @@ def resample(
             array = _along(array, axis, at, order=order, fill=fill, sigma=float(sigmas[axis]))
         return Volume(array, grid.affine)
     whole = array.astype(np.uint8) if array.dtype == np.bool_ else array
-    for axis in np.flatnonzero(sigmas):
-        whole = ndimage.gaussian_filter1d(whole, sigmas[axis], int(axis), mode="nearest")
+    for blurred in np.flatnonzero(sigmas):
+        whole = ndimage.gaussian_filter1d(whole, sigmas[blurred], int(blurred), mode="nearest")
     out: NDArray[Any] = ndimage.affine_transform(
         whole, matrix, first, grid.shape, order=order, mode="constant", cval=fill
     )
@@ -153,7 +153,7 @@ def _along(
     """
     num = array.shape[axis]
     inside = (at >= 0.0) & (at <= num - 1.0)
-    low = np.clip(np.floor(at + (0.5 if order == 0 else 0.0)), 0, num - 1).astype(int)
+    low = np.clip(np.floor(at + (0.5 if order == 0 else 0.0)), 0, num - 1).astype(np.intp)
     share = np.where(inside, at - low, 0.0) * order
     if sigma or share.any():
         rows, above = np.arange(len(at)), np.minimum(low + 1, num - 1)

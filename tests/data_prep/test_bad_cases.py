@@ -11,9 +11,10 @@ import pytest
 
 from data_prep.dicom import BadSeries, read_series
 from data_prep.masks import head_from_mr
-from data_prep.one_case import Job, PrepConfig, prepare_case
+from data_prep.one_case import prepare_case
 from data_prep.phantom import make_head
 from data_prep.phantom_dicom import write_cohort
+from data_prep.records import Job, PrepConfig
 from data_prep.sources import Case
 from data_prep.volume import BadVolume, Volume, load_nifti, save_nifti, to_ras
 

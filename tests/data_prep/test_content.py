@@ -9,8 +9,8 @@ import pytest
 
 from data_prep import tasks
 from data_prep.content import content_of, stamps_of
-from data_prep.one_case import Job
 from data_prep.pipeline import prepare
+from data_prep.records import Job
 from data_prep.sources import find_cases
 from data_prep.tasks import Tasks, run_jobs
 from tests.data_prep.conftest import CONFIG

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from data_prep.one_case import Job, PrepConfig, prepare_case, slices_at
+from data_prep.one_case import prepare_case
 from data_prep.parquet import from_fixed_binary, read_table, unpack
+from data_prep.records import Job, PrepConfig, slices_at
 from data_prep.schema import PREP
 from data_prep.sources import Case
 from data_prep.volume import Volume, save_nifti

@@ -13,8 +13,10 @@ from data_prep.picture import (
     hu_tile,
     mr_tile,
     outline,
+    planes_sheet,
     spread,
 )
+from data_prep.volume import Volume
 
 
 def test_the_patients_right_is_drawn_on_the_left_and_the_front_on_top():
@@ -80,3 +82,27 @@ def test_equal_contact_sheets_are_equal_files(tmp_path):
 def test_slices_are_spread_evenly_and_away_from_the_ends():
     assert spread(np.arange(60), 6) == [5, 15, 25, 35, 45, 55]
     assert spread(np.array([3, 9]), 6) == [3, 9]
+
+
+def test_planes_have_square_pixels_and_show_the_front_on_the_left(tmp_path):
+    ct = np.full((40, 40, 10), -1000.0)
+    ct[20, 30:, 5:] = 3000.0  # the upper front
+    ct[0, 0, 0] = np.nan
+    image = Volume(ct, np.diag([1.0, 1.0, 4.0, 1.0]))
+    planes_sheet({"MR": image, "CT": image}, title="p1: refused", path=tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (3 * 256 + 4 * 6, 24 + 2 * (256 + 6))
+        sagittal = np.asarray(picture.crop((530, 300, 786, 540)).convert("L"))
+    assert sagittal[:100, :50].mean() > 200
+    assert sagittal[:100, 80:].mean() < 5
+    assert sagittal[140:].mean() < 5
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, np.nan, -np.inf])
+def test_a_constant_image_can_be_drawn(tmp_path, value):
+    planes_sheet(
+        {"MR": Volume(np.full((3, 4, 1), value, np.float32), np.diag([1.0, 1.0, 9e9, 1.0]))},
+        title="p1: refused",
+        path=tmp_path / "a.png",
+    )
+    assert (tmp_path / "a.png").stat().st_size < 100_000

@@ -9,8 +9,8 @@ import pytest
 
 from data_prep import parquet
 from data_prep.finish import SliceFiles, finish
-from data_prep.one_case import CaseRecord, PrepConfig, slices_at, volume_at
 from data_prep.parquet import from_fixed_binary, pack, read_table, unpack, write_table
+from data_prep.records import CaseRecord, PrepConfig, slices_at, volume_at
 from data_prep.schema import CaseVolumes
 from data_prep.shards import (
     ShardError,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data_prep.one_case import PrepConfig
 from data_prep.pipeline import prepare
+from data_prep.records import PrepConfig
 from data_prep.shards import read_case_table, read_manifest, read_slices
 from data_prep.slices import build_slices, slice_table
 from data_prep.sources import find_cases
