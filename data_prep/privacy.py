@@ -136,11 +136,10 @@ def _in_words(fingerprint: str) -> str:
 
 
 def _new_key(path: Path) -> bytes:
-    key = secrets.token_hex(32).encode()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
-    return key
+    """A new key at `path`, whole or not there: an empty one would hide nothing."""
+    key = secrets.token_hex(32)
+    _write_private(path, key)
+    return key.encode()
 
 
 def _made_with(data: Path) -> str | None:
