@@ -12,11 +12,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.errors import PctError
 from data_prep.intensity import mr_window
-from data_prep.masks import Backend, Masks, head_and_skull, head_from_mr, skull_in
+from data_prep.masks import (
+    FROM_FILE,
+    Backend,
+    Masks,
+    head_and_skull,
+    head_from_mr,
+    skull_in,
+)
 from data_prep.parquet import read_json, write_json, write_table
 from data_prep.picture import contact_sheet
 from data_prep.privacy import IdPolicy
-from data_prep.quality import Status, examine, verdict
+from data_prep.quality import Status, Verdict, examine, verdict
+from data_prep.rtstruct import RTSTRUCT
 from data_prep.schema import Arm, CaseVolumes, Split
 from data_prep.slices import SliceStack, build_slices, slice_table
 from data_prep.sources import Case, load_head, load_pair
@@ -77,6 +85,13 @@ class CaseRecord:
     mr_sha: str = ""
     files: dict[str, str] = field(default_factory=dict)
     """Below DATA, path -> sha256: the contact sheet, then also what the case's split keeps."""
+    site: str | None = None
+    """This and the next five: `About`, kept up to date without doing the case anew."""
+    scanner: str | None = None
+    field_t: float | None = None
+    sequence: str | None = None
+    diagnosis: str | None = None
+    registration: str = "source"
     split: Split | None = None
     """That of the files in place; None before they are."""
 
@@ -99,10 +114,11 @@ def prepare_case(job: Job) -> CaseRecord:
     Both of the first hold what either split may need; a refused case leaves neither. What goes
     wrong with the case's data comes back as a refused record, its reason without the patient's id.
     """
+    record = CaseRecord(job.subject, job.key, **asdict(job.case.about))
     try:
-        record = _prepare(job, CaseRecord(job.subject, job.key))
+        record = _prepare(job, record)
     except PctError as error:
-        record = CaseRecord(job.subject, job.key, reason=_without_names(str(error), job.case))
+        record = replace(record, reason=_without_names(str(error), job.case))
     save_record(record, job.work)
     return record
 
@@ -125,10 +141,9 @@ def load_record(path: Path) -> CaseRecord | None:
 def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
     mr, ct = load_pair(job.case)
     ct = ct.with_array(np.maximum(ct.array, LOWEST_HU).astype(np.int16))
-    given = load_head(job.case)
-    masks = head_and_skull(ct, backend=job.config.masks) if given is None else skull_in(ct, given)
+    masks = _masks(job, ct)
     found = examine(mr, ct, masks)
-    judged = verdict(found)
+    judged = _with_remark(verdict(found), job.case.remark)
     record = replace(
         record,
         status=judged.status,
@@ -155,6 +170,22 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
         write_table(slice_table(volumes, stack, chosen), slices_at(job.work, job.subject))
         write_table(encode_volumes(volumes), volume_at(job.work, job.subject))
     return record
+
+
+def _masks(job: Job, ct: Volume) -> Masks:
+    given = load_head(job.case, ct.grid)
+    if given is None:
+        return head_and_skull(ct, backend=job.config.masks)
+    drawn_by = RTSTRUCT if job.case.head_kind == "rtstruct" else FROM_FILE
+    return skull_in(ct, given, drawn_by=drawn_by)
+
+
+def _with_remark(judged: Verdict, remark: str) -> Verdict:
+    """Flag a case of which its source has something to say."""
+    if not remark:
+        return judged
+    status: Status = "flagged" if judged.status == "taken" else judged.status
+    return Verdict(status, "; ".join(filter(None, (judged.reason, remark))))
 
 
 def slices_at(work: Path, subject: str) -> Path:

@@ -1,10 +1,11 @@
 """The one function that turns a collection into a data folder, resumable case by case."""
 
+import csv
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -21,7 +22,7 @@ from data_prep.one_case import (
     slices_at,
     volume_at,
 )
-from data_prep.pairing import Candidate, Case, Pairing
+from data_prep.pairing import BY_HAND, Candidate, Case, Pairing
 from data_prep.parquet import sha256_of
 from data_prep.privacy import (
     open_pseudonyms,
@@ -96,7 +97,11 @@ def _prepare(
     work.mkdir(exist_ok=True)
     jobs = _jobs(cases, to, work, config)
     known = read_splits(to)
-    records = {job.subject: record for job in jobs if (record := _done_before(job, known))}
+    records = {
+        job.subject: replace(record, **asdict(job.case.about))
+        for job in jobs
+        if (record := _done_before(job, known))
+    }
     to_do = [job for job in jobs if job.subject not in records]
     if to_do:
         (to / "manifest.json").unlink(missing_ok=True)
@@ -118,9 +123,20 @@ def _prepare(
 
 
 def _write_pairing(pairing: Pairing, path: Path) -> None:
+    if pairing.by_hand is None and path.is_file() and _is_by_hand(path):
+        raise BadPrep(
+            f"{path}: was corrected by hand, and would now be drawn up anew. Give it again with "
+            "--pairing, or remove it."
+        )
     columns = [item.name for item in fields(Candidate)]
     rows = [[getattr(one, name) for name in columns] for one in pairing.candidates]
     write_table(path, columns, rows)
+
+
+def _is_by_hand(path: Path) -> bool:
+    with path.open(newline="", encoding="utf-8") as file:
+        reasons = [row["reason"] for row in csv.DictReader(file)]
+    return any(reason.startswith(tuple(BY_HAND.values())) for reason in reasons)
 
 
 def _refuse_foreign(to: Path) -> None:
@@ -152,7 +168,7 @@ def _key(case: Case, config: PrepConfig) -> str:
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
             stat = path.stat() if path.exists() else None
             stamps.append((path.name, stat and stat.st_size, stat and stat.st_mtime_ns))
-    facts = [PREP, SCHEMA_VERSION, config.model_dump(), case.subject, stamps]
+    facts = [PREP, SCHEMA_VERSION, config.model_dump(), case.subject, case.remark, stamps]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from data_prep.pairing import is_t1
 from data_prep.phantom_dicom import write_cohort
+from data_prep.series import is_t1
 from data_prep.sources import BadCase, BadInput, Case, find_cases, find_pairs, load_head, load_pair
 from data_prep.volume import Volume, save_nifti
 
@@ -102,16 +102,18 @@ def test_every_series_has_a_reason(cohort):
     rows = rows_of(cohort)
     flair = add_copy(cohort, rows, 1, "1.9.1") | {"Series Description": "AX T2 FLAIR"}
     elsewhere = add_copy(cohort, rows, 1, "1.9.2", FrameOfReferenceUID="1.2.3")
-    fewer = add_copy(cohort, rows, 1, "1.9.3")
+    fewer = add_copy(cohort, rows, 1, "1.9.3") | {"Number of Images": "4"}
     next(folder_of(cohort, fewer).iterdir()).unlink()
+    partial = dict(fewer, **{"Series UID": "1.9.6", "Number of Images": "5"})
     absent = dict(rows[1], **{"Series UID": "1.9.4", "File Location": ".\\PHANTOM\\gone"})
-    plan = dict(rows[1], **{"Series UID": "1.9.5", "Modality": "RTSTRUCT"})
-    write_rows(cohort, [flair, elsewhere, fewer, absent, plan, *rows, rows[0]])
+    plan = dict(rows[1], **{"Series UID": "1.9.5", "Modality": "SEG"})
+    write_rows(cohort, [flair, elsewhere, fewer, partial, absent, plan, *rows, rows[0]])
     found = {c.series_uid: (c.taken, c.reason) for c in find_pairs(cohort).candidates}
     assert found["1.9.1"] == (False, "its description does not say T1")
     assert found["1.9.2"] == (False, "no CT in its frame of reference")
     assert found["1.9.3"] == (False, "another pair of this subject has more images")
     assert found["1.9.4"] == (False, "its folder is absent")
+    assert found["1.9.6"] == (False, "4 of 5 files are there: download it again")
     assert found["1.9.5"] == (False, "neither CT nor MR")
     assert [c.reason for c in find_pairs(cohort).candidates].count("listed before") == 1
     assert find_pairs(cohort).cases[0].mr == folder_of(cohort, rows[1]).resolve()
@@ -195,8 +197,8 @@ def test_synthrad_folders_are_found_at_both_depths(tmp_path):
     first, second = find_cases("synthrad", tmp_path)
     assert (first.subject, second.subject) == ("1BA001", "1BB002")
     assert second.head is None
-    assert load_head(second) is None
-    mask = load_head(first)
+    assert load_head(second, load_pair(second)[1].grid) is None
+    mask = load_head(first, load_pair(first)[1].grid)
     assert mask is not None
     assert mask.array.dtype == np.bool_
     assert mask.array.all()
@@ -213,7 +215,7 @@ def test_incomplete_synthrad_folders_are_all_listed(tmp_path):
     make_nifti(tmp_path / "two" / "ct.nii.gz")
     make_nifti(tmp_path / "three" / "mr.nii.gz")
     make_nifti(tmp_path / "three" / "ct.nii.gz")
-    with pytest.raises(BadInput, match=r"one has no ct\.nii\.gz; two has no mr\.nii\.gz"):
+    with pytest.raises(BadInput, match=r"2 mistakes: one has no ct; two has no mr\."):
         find_cases("synthrad", tmp_path)
 
 
