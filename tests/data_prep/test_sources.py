@@ -1,15 +1,14 @@
-import csv
 import shutil
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
 
 from data_prep.phantom_dicom import write_cohort
 from data_prep.series import is_t1
 from data_prep.sources import BadCase, BadInput, Case, find_cases, find_pairs, load_head, load_pair
 from data_prep.volume import Volume, save_nifti
+from tests.data_prep.downloads import add_copy, folder_of, rows_of, write_rows
 
 NIFTI_AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])
 
@@ -23,36 +22,6 @@ def written(tmp_path_factory):
 @pytest.fixture
 def cohort(written, tmp_path):
     return Path(shutil.copytree(written, tmp_path / "cohort"))
-
-
-def rows_of(cohort):
-    with (cohort / "metadata.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write_rows(cohort, rows):
-    with (cohort / "metadata.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def folder_of(cohort, row):
-    return cohort / row["File Location"].replace("\\", "/")
-
-
-def add_copy(cohort, rows, index, uid, **tags):
-    """A further series made from row `index`; its row."""
-    row = dict(rows[index], **{"Series UID": uid})
-    row["File Location"] = rows[index]["File Location"] + f"-{uid}"
-    shutil.copytree(folder_of(cohort, rows[index]), folder_of(cohort, row))
-    for file in folder_of(cohort, row).iterdir():
-        dataset = pydicom.dcmread(file)
-        dataset.SeriesInstanceUID = uid
-        for keyword, value in tags.items():
-            setattr(dataset, keyword, value)
-        dataset.save_as(file)
-    return row
 
 
 def reasons(cohort):
@@ -295,3 +264,29 @@ def test_a_broken_nifti_names_the_image_but_no_path(tmp_path):
     with pytest.raises(BadCase, match=r"^CT: cannot be read as NIfTI") as caught:
         load_pair(find_cases("synthrad", tmp_path)[0])
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_count_that_is_none_names_its_line(cohort):
+    rows = rows_of(cohort)
+    rows[1]["Number of Images"] = "five"
+    write_rows(cohort, rows)
+    with pytest.raises(BadInput, match=r"line 3: Number of Images is 'five', expected a whole"):
+        find_pairs(cohort)
+
+
+def test_a_licence_beside_the_slices_does_not_stand_for_one(cohort):
+    rows = rows_of(cohort)
+    folder = folder_of(cohort, rows[0])
+    sorted(folder.iterdir())[-1].unlink()
+    (folder / "LICENSE").write_text("CC BY 4.0")
+    pairing = find_pairs(cohort)
+    assert [case.subject for case in pairing.cases] == ["PHANTOM-001"]
+    assert pairing.num_unpaired == 1
+    told = {one.series_uid: one.reason for one in pairing.candidates}
+    assert told[rows[0]["Series UID"]] == "4 of 5 files are there: download it again"
+    assert told[rows[1]["Series UID"]] == "no CT in its frame of reference"
+
+
+def test_facts_of_the_mr_come_from_its_coded_tags(cohort):
+    about = find_pairs(cohort).cases[0].about
+    assert (about.field_t, about.sequence) == (1.5, "3D GR SP TR8.2 TE3.4")
