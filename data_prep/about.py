@@ -95,7 +95,7 @@ def read_about(path: Path, known: Mapping[str, About]) -> dict[str, About]:
         cells = {name: (row[name] or "").strip() for name in columns}
         subject = cells.pop("subject")
         wrong = _mistakes(subject, cells, known, seen)
-        if row.get(None):  # type: ignore[call-overload]  # csv's key for what has no column
+        if row.get(None):  # csv's key for what has no column
             wrong.append("more cells than columns")
         mistakes += [f"line {line}: {one}" for one in wrong]
         seen.add(subject)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813  SimpleITK's own abbreviation
 from scipy.spatial.transform import Rotation
 
 from data_prep.sources import BadCase, BadInput, find_cases, load_head, load_pair

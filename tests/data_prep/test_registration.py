@@ -1,4 +1,4 @@
-"""Registration objects are a check: what they move is told, flags the case, and is never applied."""
+"""Registration objects are a check: what they move is told and flags the case, never applied."""
 
 import shutil
 from pathlib import Path
@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from data_prep.one_case import Job, PrepConfig, prepare_case
 from data_prep.phantom_dicom import write_cohort
-from data_prep.pipeline import PrepConfig, prepare
 from data_prep.registration import BadRegistration, between, is_still, read_moves, words
-from data_prep.shards import read_case_table
 from data_prep.sources import find_pairs
 from tests.data_prep.downloads import (
     add_copy,
@@ -154,13 +153,15 @@ def test_a_follow_up_on_another_frame_is_left_out_with_its_distance(cohort):
 
 
 def test_a_remark_flags_its_case_alone(tmp_path):
-    cohort = write_cohort(tmp_path / "c", num_cases=3, size=48, num_slices=20).parent
+    cohort = write_cohort(tmp_path / "c", num_cases=2, size=48, num_slices=20).parent
     rows = rows_of(cohort)
     moved = registration(OTHER, [(frame_of(cohort, rows[0]), shifted(5))])
     write_rows(cohort, [*rows, add_object(cohort, rows[0], "1.5", "REG", moved)])
-    config = PrepConfig(size=32, pixel_mm=8.0, max_slices=5, masks="threshold", ids="keep")
-    prepare(find_pairs(cohort), tmp_path / "data", config)
-    table = {row["subject"]: row for row in read_case_table(tmp_path / "data").to_pylist()}
-    assert table["PHANTOM-000"]["status"] == "flagged"
-    assert "moves their frame by 5.0 mm, 0.0 degrees" in table["PHANTOM-000"]["reason"]
-    assert "registration" not in table["PHANTOM-001"]["reason"]
+    config = PrepConfig(size=32, pixel_mm=8.0, masks="threshold", ids="keep")
+    first, second = (
+        prepare_case(Job(case, case.subject, "key", tmp_path / "d", tmp_path / "w", config))
+        for case in find_pairs(cohort).cases
+    )
+    assert first.status == "flagged"
+    assert "moves their frame by 5.0 mm, 0.0 degrees" in first.reason
+    assert "registration" not in second.reason

@@ -60,6 +60,10 @@ def drawn(tmp_path, contours, grid, **how):
     return draw_head(tmp_path / "rs.dcm", grid).array
 
 
+def raised(contours, by_mm):
+    return [points + np.array([0, 0, by_mm]) for points in contours]
+
+
 def dice(one, other):
     return 2 * (one & other).sum() / (one.sum() + other.sum())
 
@@ -71,24 +75,26 @@ def test_a_head_written_as_contours_reads_back(tmp_path, phantom, outline):
 
 
 def test_a_contour_inside_another_is_a_hole(tmp_path, phantom):
-    square = np.array([[-60, -60, 0], [60, -60, 0], [60, 60, 0], [-60, 60, 0]], float)
     z = phantom.ct.affine[2, 3] + 9.6 * 8
-    whole = drawn(tmp_path, [square + (0, 0, z)], phantom.ct.grid)
-    ring = drawn(tmp_path, [square + (0, 0, z), square / 2 + (0, 0, z)], phantom.ct.grid)
-    inner = drawn(tmp_path, [square / 2 + (0, 0, z)], phantom.ct.grid)
+    outer, middle = (
+        np.array([[-a, -a, z], [a, -a, z], [a, a, z], [-a, a, z]], float) for a in (60, 30)
+    )
+    whole = drawn(tmp_path, [outer], phantom.ct.grid)
+    ring = drawn(tmp_path, [outer, middle], phantom.ct.grid)
+    inner = drawn(tmp_path, [middle], phantom.ct.grid)
     assert np.array_equal(ring, whole & ~inner)
     assert np.flatnonzero(ring.any(axis=(0, 1))).tolist() == [8]
 
 
 def test_contours_within_half_a_gap_belong_to_the_slice(tmp_path, phantom, outline):
     straight = drawn(tmp_path, outline, phantom.ct.grid)
-    near = [points + (0, 0, 4.7) for points in outline]
+    near = raised(outline, 4.7)
     assert np.array_equal(drawn(tmp_path, near, phantom.ct.grid), straight)
 
 
 def test_contours_off_the_slices_are_counted(tmp_path, phantom, outline):
-    tipped = [points + np.c_[points * 0, points[:, 1]][:, 1:] * (0, 0, 0.2) for points in outline]
-    far = [points + (0, 0, 500.0) for points in outline]
+    tipped = [points @ [[1, 0, 0], [0, 1, 0.2], [0, 0, 1]] for points in outline]
+    far = raised(outline, 500.0)
     for contours in (tipped, far):
         with pytest.raises(BadOutline, match=rf"\d+ of {len(outline)} contours .* lie off the CT"):
             drawn(tmp_path, contours, phantom.ct.grid)
@@ -145,7 +151,7 @@ def test_a_download_s_head_on_the_ct_s_frame_is_the_mask(cohort, phantom, outlin
 
 def test_an_outline_that_cannot_be_drawn_refuses_the_case(cohort, outline, tmp_path):
     rows = rows_of(cohort)
-    far = [points + (0, 0, 500.0) for points in outline]
+    far = raised(outline, 500.0)
     plan = structures(frame_of(cohort, rows[0]), far)
     write_rows(cohort, [*rows, add_object(cohort, rows[0], "1.5", "RTSTRUCT", plan)])
     config = PrepConfig(size=32, pixel_mm=8.0, max_slices=5, masks="threshold", ids="keep")
