@@ -1,6 +1,7 @@
 """The verbs `prep`, `phantom` and `inspect`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
@@ -37,6 +38,14 @@ SplitsFile = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(help="splits made by hand: JSON, patient or case id -> train, val or test"),
 ]
+PairingFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--pairing", help="tcia: a pairing.csv with its column `taken` corrected"),
+]
+AboutFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="CSV: subject, and site, scanner, field_t, sequence, diagnosis"),
+]
 Workers = Annotated[int, typer.Option(help="Ray tasks at a time; 0: this process")]
 Address = Annotated[
     Optional[str],  # noqa: UP045
@@ -63,6 +72,8 @@ def prep(
     strict: Strict = False,
     workers: Workers = 0,
     address: Address = None,
+    pairing: PairingFile = None,
+    about: AboutFile = None,
 ) -> None:
     """Turn MR-CT pairs into a data folder: masks, checks, splits, slices and volumes."""
     from data_prep.pipeline import prepare
@@ -73,7 +84,7 @@ def prep(
         arm=arm, size=size, pixel_mm=pixel_mm, crop_at=crop_at, max_slices=max_slices,
         masks=masks, ids=ids, seed=seed, allow_cut=allow_cut, split=_rule(split, strata, splits),
     )  # fmt: skip
-    found = _find(source, from_)
+    found = _find(source, from_, pairing, about)
     cases = found if isinstance(found, list) else found.cases
     done: list[str] = []
     with bar("prep", total=len(cases), unit="cases") as show:
@@ -84,6 +95,8 @@ def prep(
 
         tasks = Tasks(workers, address)
         prepare(found, to, config, on_case=advance, tasks=tasks, strict=strict)
+    if not isinstance(found, list) and found.num_unpaired:
+        print(f"{found.num_unpaired} subjects without a pair: see {to}.private/pairing.csv")
     _tell_outcome(to)
 
 
@@ -188,10 +201,21 @@ def _rule(split: str, strata: str, by_hand: Path | None) -> "SplitRule":
     return read_rule(by_hand)
 
 
-def _find(source: Literal["tcia", "synthrad", "nifti"], folder: Path) -> "list[Case] | Pairing":
-    from data_prep.sources import find_cases, find_pairs
+def _find(
+    source: Literal["tcia", "synthrad", "nifti"],
+    folder: Path,
+    pairing: Path | None,
+    about: Path | None,
+) -> "list[Case] | Pairing":
+    from data_prep.sources import BadInput, find_cases, find_pairs, with_facts
 
-    return find_pairs(folder) if source == "tcia" else find_cases(source, folder)
+    if source == "tcia":
+        found = find_pairs(folder, pairing)
+        return replace(found, cases=with_facts(found.cases, about)) if about else found
+    if pairing is not None:
+        raise BadInput(f"--pairing has no use with {source}: its cases are pairs. Leave it out.")
+    cases = find_cases(source, folder)
+    return list(with_facts(cases, about)) if about else cases
 
 
 def _tell_outcome(data: Path) -> None:

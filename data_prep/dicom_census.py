@@ -1,41 +1,27 @@
-"""A census of one DICOM series' headers, and what is wrong with it, measured and all at once.
+"""A census of one DICOM series' headers, before any converter is asked."""
 
-Converters differ in what they pass over in silence: missing slices, two echoes, gantry tilt. So
-the headers are counted before any of them is asked.
-"""
-
+import struct
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import CTImageStorage, MRImageStorage
 
 from data_prep.errors import PctError
-
-GAP_TOLERANCE = 0.02
-"""Share of the median gap by which a gap between slices may differ: header rounding passes."""
-
-TILT_TOLERANCE_DEG = 0.5
-"""Angle of travel against the slice normal up to which a stack counts as upright."""
-
-COSINE_TOLERANCE = 1e-3
-"""Largest difference of direction cosines within one orientation."""
 
 SAME_PLACE_MM = 0.01
 """Slices nearer than this along the normal are two images of one place."""
 
-MIN_SLICES = 4
-"""Fewer make a localiser, not a volume (dicom2nifti's own limit)."""
-
 _TAGS = (
     "SeriesInstanceUID", "Modality", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient",
-    "ImageOrientationPatient", "EchoTime", "FrameOfReferenceUID", "NumberOfFrames",
+    "ImageOrientationPatient", "EchoTime", "FrameOfReferenceUID", "NumberOfFrames", "SOPClassUID",
+    "InstanceNumber", "SliceThickness", "PixelRepresentation", "RescaleSlope",
+    "RescaleIntercept",
 )  # fmt: skip
-
 
 _PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 """What gives a slice its place, and how many numbers each holds."""
@@ -70,6 +56,13 @@ class SliceHeader:
     cosines: tuple[float, ...]
     """Three along a row, three down a column."""
     echo_ms: float | None
+    number: int | None
+    """InstanceNumber."""
+    thickness_mm: float | None
+    rescale: tuple[float | None, float | None]
+    """Slope and intercept from stored values."""
+    syntax: str
+    """UID of the transfer syntax: how the pixels are stored."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +75,8 @@ class SeriesCensus:
     """Files passed over: not DICOM, or without a position (reports, DICOMDIR)."""
     num_multiframe: int
     """Enhanced objects with many frames, which are not read."""
+    num_cut: int = 0
+    """CT or MR images that end before their pixels, as an interrupted copy leaves them."""
 
     @cached_property
     def normal(self) -> NDArray[np.float64]:
@@ -116,10 +111,12 @@ def census(folder: Path) -> SeriesCensus:
     if not folder.is_dir():
         raise BadSeries(folder, ["no such folder"])
     slices: list[SliceHeader] = []
-    num_stray = num_multiframe = 0
+    num_stray = num_multiframe = num_cut = 0
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         header = read_header(file, *_TAGS)
-        if header is not None and int(header.get("NumberOfFrames") or 1) > 1:
+        if header is not None and _is_cut(header):
+            num_cut += 1
+        elif header is not None and int(header.get("NumberOfFrames") or 1) > 1:
             num_multiframe += 1
         elif header is None or not _has_place(header):
             num_stray += 1
@@ -128,21 +125,7 @@ def census(folder: Path) -> SeriesCensus:
     if slices:
         normal = _normal(slices[0])
         slices.sort(key=lambda item: float(np.dot(item.position_mm, normal)))
-    return SeriesCensus(folder, tuple(slices), num_stray, num_multiframe)
-
-
-def check(series: SeriesCensus) -> None:
-    """Raise `BadSeries` with every fault found, measured; slices are named by number and place.
-
-    Names of files and series may tell who the patient is, so no reason holds one. Faults: several
-    series, orientations, shapes, pixel sizes or echoes; doubled or missing slices; uneven gaps;
-    gantry tilt; too few slices; neither CT nor MR.
-    """
-    reasons = _kinds(series)
-    if series.slices and _num_orientations(series) == 1:
-        reasons += _stacking(series)
-    if reasons:
-        raise BadSeries(series.folder, reasons)
+    return SeriesCensus(folder, tuple(slices), num_stray, num_multiframe, num_cut)
 
 
 def slice_words(series: SeriesCensus, index: int) -> str:
@@ -156,11 +139,27 @@ def slice_words(series: SeriesCensus, index: int) -> str:
 
 
 def read_header(file: Path, *tags: str) -> pydicom.Dataset | None:
-    """The named tags of a DICOM file without its pixels; None for a file that is not DICOM."""
+    """The named tags of a DICOM file without its pixels; None for a file that is not DICOM.
+
+    Of one that ends within its header, what can be read.
+    """
     try:
         return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags))
     except (InvalidDicomError, EOFError):
         return None
+    except struct.error:  # it ends within the length of a tag
+        return pydicom.Dataset()
+
+
+def _is_cut(header: pydicom.Dataset) -> bool:
+    """Whether an image ends before PixelRepresentation, which every image has just before pixels.
+
+    The class of the object, itself perhaps cut short, tells images from reports.
+    """
+    meta = getattr(header, "file_meta", {})
+    kind = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
+    is_image = any(known.startswith(kind) for known in (CTImageStorage, MRImageStorage))
+    return is_image and "PixelRepresentation" not in header
 
 
 def _has_place(header: pydicom.Dataset) -> bool:
@@ -174,7 +173,10 @@ def _has_place(header: pydicom.Dataset) -> bool:
 
 def _slice_header(file: Path, header: pydicom.Dataset) -> SliceHeader:
     rows_mm, columns_mm = (float(step) for step in header.PixelSpacing)
-    echo = header.get("EchoTime")
+    tags = ("EchoTime", "InstanceNumber", "SliceThickness", "RescaleSlope", "RescaleIntercept")
+    echo, number, thickness, *rescale = (
+        None if (value := header.get(tag)) in (None, "") else float(value) for tag in tags
+    )
     return SliceHeader(
         file=file,
         series_uid=str(header.get("SeriesInstanceUID", "")),
@@ -184,82 +186,13 @@ def _slice_header(file: Path, header: pydicom.Dataset) -> SliceHeader:
         pixel_mm=(rows_mm, columns_mm),
         position_mm=tuple(float(x) for x in header.ImagePositionPatient),
         cosines=tuple(float(x) for x in header.ImageOrientationPatient),
-        echo_ms=None if echo in (None, "") else round(float(echo), 3),
+        echo_ms=None if echo is None else round(echo, 3),
+        number=None if number is None else int(number),
+        thickness_mm=thickness,
+        rescale=(rescale[0], rescale[1]),
+        syntax=str(header.file_meta.TransferSyntaxUID),
     )
 
 
 def _normal(item: SliceHeader) -> NDArray[np.float64]:
     return np.cross(item.cosines[:3], item.cosines[3:]).astype(np.float64)
-
-
-def _num_orientations(series: SeriesCensus) -> int:
-    steps = np.round(np.array([item.cosines for item in series.slices]) / COSINE_TOLERANCE)
-    distinct: list[NDArray[np.float64]] = []
-    for row in steps:
-        if not any(np.abs(row - other).max() <= 1 for other in distinct):
-            distinct.append(row)
-    return len(distinct)
-
-
-def _kinds(series: SeriesCensus) -> list[str]:
-    """Faults of a mixed folder: more than one of what must be one."""
-    reasons = []
-    if series.num_multiframe:
-        reasons.append(f"multi-frame objects, which are not read: {series.num_multiframe}")
-    if not series.slices:
-        return [*reasons, f"no slice with a position among {series.num_stray} other files"]
-    if (num := len({item.series_uid for item in series.slices})) > 1:
-        reasons.append(f"{num} series")
-    kinds: tuple[tuple[str, set[Any]], ...] = (
-        ("shapes (rows, columns)", {item.shape for item in series.slices}),
-        ("pixel sizes (mm)", {tuple(round(x, 4) for x in item.pixel_mm) for item in series.slices}),
-        ("echo times (ms)", {item.echo_ms for item in series.slices} - {None}),
-    )
-    reasons += [
-        f"{len(found)} {what}: {', '.join(map(str, sorted(found)))}"
-        for what, found in kinds
-        if len(found) > 1
-    ]
-    if (num := _num_orientations(series)) > 1:
-        reasons.append(f"{num} orientations of slices")
-    if odd := {item.modality for item in series.slices} - {"CT", "MR"}:
-        reasons.append(f"modality {', '.join(sorted(odd)) or 'unknown'}")
-    return reasons
-
-
-def _stacking(series: SeriesCensus) -> list[str]:
-    """Faults of a stack of parallel slices."""
-    reasons = []
-    if len(series.slices) < MIN_SLICES:
-        reasons.append(f"only {len(series.slices)} slices, expected at least {MIN_SLICES}")
-    doubled = np.flatnonzero(series.gaps_mm < SAME_PLACE_MM)
-    if doubled.size:
-        reasons.append(f"doubled slices: {doubled.size}, first {_between(series, doubled[0])}")
-    gaps = series.gaps_mm[series.gaps_mm >= SAME_PLACE_MM]
-    if gaps.size:
-        reasons += _uneven(series, float(np.median(gaps)))
-    if series.tilt_deg > TILT_TOLERANCE_DEG:
-        reasons.append(f"gantry tilt {series.tilt_deg:.1f} degrees")
-    return reasons
-
-
-def _uneven(series: SeriesCensus, median_mm: float) -> list[str]:
-    """Gaps that differ from the median, told apart: whole slices missing, or anything else."""
-    gaps = series.gaps_mm
-    off = (gaps >= SAME_PLACE_MM) & (np.abs(gaps - median_mm) > GAP_TOLERANCE * median_mm)
-    if not off.any():
-        return []
-    steps = gaps / median_mm
-    missing = off & (np.rint(steps) > 1) & (np.abs(steps - np.rint(steps)) < 2 * GAP_TOLERANCE)
-    if np.array_equal(missing, off):
-        first = int(np.flatnonzero(missing)[0])
-        num = int((np.rint(steps[missing]) - 1).sum())
-        return [f"slices missing: {num}, first {_between(series, first)} ({gaps[first]:.2f} mm, "
-                f"median gap {median_mm:.2f} mm)"]
-    worst = int(np.argmax(np.where(off, np.abs(gaps - median_mm), 0)))
-    return [f"uneven gaps: {gaps[off].min():.2f} to {gaps[off].max():.2f} mm against a median of "
-            f"{median_mm:.2f} mm, worst {_between(series, worst)}"]
-
-
-def _between(series: SeriesCensus, index: int) -> str:
-    return f"between {slice_words(series, index)} and {slice_words(series, index + 1)}"

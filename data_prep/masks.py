@@ -62,11 +62,11 @@ def head_and_skull(ct: Volume, *, backend: Backend = "auto") -> Masks:
     return Masks(ct.with_array(head_mask), ct.with_array(_bone(ct, head_mask)), THRESHOLD)
 
 
-def skull_in(ct: Volume, head: Volume) -> Masks:
+def skull_in(ct: Volume, head: Volume, *, drawn_by: str = FROM_FILE) -> Masks:
     """A head mask that came with the CT, and the bone above 250 HU inside it.
 
     `head` (bool, RAS, any grid) is taken to the CT's grid, nearest voxel. One that is empty, or of
-    which less than half lies on that grid, raises `BadVolume`.
+    which less than half lies on that grid, raises `BadVolume`. `drawn_by` names who drew it.
     """
     litre = 1e6
     whole = float(head.array.sum() * np.prod(head.spacing_mm) / litre)
@@ -82,7 +82,7 @@ def skull_in(ct: Volume, head: Volume) -> Masks:
             f"the head mask holds {whole:.2f} litres, of which {inside:.2f} lie on the CT; "
             "expected all. Wrong patient, or another affine? Draw it on the CT, or leave it out."
         )
-    return Masks(placed, ct.with_array(_bone(ct, placed.array)), f"{FROM_FILE}+{THRESHOLD}")
+    return Masks(placed, ct.with_array(_bone(ct, placed.array)), f"{drawn_by}+{THRESHOLD}")
 
 
 def head_from_mr(mr: Volume) -> Volume:

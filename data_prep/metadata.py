@@ -12,8 +12,11 @@ _ALIASES = {
     "modality": ("modality",),
     "description": ("seriesdescription",),
     "location": ("filelocation", "filepath"),
+    "num_images": ("numberofimages", "imagecount"),
 }
 """Spellings of NBIA's data retriever, its REST interface and tcia-utils, in small letters."""
+
+_OPTIONAL = ("location", "num_images")
 
 
 class BadInput(PctError):
@@ -31,14 +34,16 @@ class SeriesRow:
     modality: str
     description: str
     folder: Path
+    num_images: int | None = None
+    """Files of the series as the archive counts them."""
 
 
 def read_metadata(collection: Path) -> list[SeriesRow]:
     """The rows of `collection`/metadata.csv, or of the one metadata.csv a folder below.
 
     File locations are taken relative to the table, in Windows or Unix spelling; a table without
-    that column means folders named by series UID. A location outside the collection, a missing
-    column or an absent table raises `BadInput`.
+    that column means folders named by series UID. A location outside the collection, a number of
+    images that is none, a missing column or an absent table raises `BadInput`.
     """
     table = _find_table(collection)
     with table.open(newline="", encoding="utf-8-sig") as file:
@@ -68,7 +73,7 @@ def _columns(table: Path, names: list[str]) -> dict[str, str]:
     found = {
         ours: plain[alias] for ours, known in _ALIASES.items() for alias in known if alias in plain
     }
-    if missing := [ours for ours in _ALIASES if ours not in found and ours != "location"]:
+    if missing := [ours for ours in _ALIASES if ours not in found and ours not in _OPTIONAL]:
         raise BadInput(
             f"{table}: has no column for {', '.join(missing)}; it has {', '.join(names)}. Expected "
             "NBIA's names: Series UID, Subject ID, Modality, Series Description, File Location."
@@ -86,6 +91,12 @@ def _row(table: Path, line: int, row: dict[str, str], columns: dict[str, str]) -
             f"{table}, line {line}: File Location {location!r} leads outside {root}. Expected a "
             "folder below it. Correct the table, or do not trust where it comes from."
         )
+    num_images = cells.get("num_images", "")
+    if num_images and not num_images.isdecimal():
+        raise BadInput(
+            f"{table}, line {line}: Number of Images is {num_images!r}, expected a whole number or "
+            "nothing. Correct the table."
+        )
     return SeriesRow(
         line=line,
         subject=cells["subject"],
@@ -93,4 +104,5 @@ def _row(table: Path, line: int, row: dict[str, str], columns: dict[str, str]) -
         modality=cells["modality"].upper(),
         description=cells["description"],
         folder=folder,
+        num_images=int(num_images) if num_images else None,
     )

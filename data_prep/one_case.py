@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from data_prep.content import content_of
 from data_prep.errors import PctError
 from data_prep.histograms import count_hu
 from data_prep.intensity import mr_window
-from data_prep.masks import Masks, head_and_skull, head_from_mr, skull_in
+from data_prep.masks import FROM_FILE, Masks, head_and_skull, head_from_mr, skull_in
 from data_prep.parquet import sha256_of, write_table
 from data_prep.picture import contact_sheet, planes_sheet
-from data_prep.quality import Status, examine, verdict
+from data_prep.quality import Status, Verdict, examine, verdict
 from data_prep.records import CaseRecord, Job, PrepConfig, save_record, slices_at, volume_at
+from data_prep.rtstruct import RTSTRUCT
 from data_prep.schema import CaseVolumes
 from data_prep.slices import SliceStack, build_slices, slice_table
 from data_prep.sources import Case, load_head, load_pair, load_readable
@@ -37,7 +38,8 @@ def prepare_case(job: Job) -> CaseRecord:
     Both of the first hold what either split may need; a refused case leaves neither. What goes
     wrong with the case's data comes back as a refused record, its reason without the patient's id.
     """
-    record = CaseRecord(job.subject, job.key, job.stamps, content_of(job.case))
+    facts = asdict(job.case.about)
+    record = CaseRecord(job.subject, job.key, job.stamps, content_of(job.case), **facts)
     try:
         record = _prepare(job, record)
     except PctError as error:
@@ -51,9 +53,8 @@ def prepare_case(job: Job) -> CaseRecord:
 def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
     mr, ct = load_pair(job.case)
     ct = ct.with_array(np.maximum(ct.array, np.int16(LOWEST_HU)))
-    given = load_head(job.case)
-    masks = head_and_skull(ct, backend=job.config.masks) if given is None else skull_in(ct, given)
-    record = _judge_pair(record, mr, ct, masks)
+    masks = _masks(job, ct)
+    record = _judge_pair(record, mr, ct, masks, remark=job.case.remark)
     if record.flip_margin is None:  # too broken to measure or to draw
         return record
     mr_head = head_from_mr(mr).array
@@ -74,9 +75,11 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
     return record
 
 
-def _judge_pair(record: CaseRecord, mr: Volume, ct: Volume, masks: Masks) -> CaseRecord:
+def _judge_pair(
+    record: CaseRecord, mr: Volume, ct: Volume, masks: Masks, *, remark: str
+) -> CaseRecord:
     found = examine(mr, ct, masks)
-    judged = verdict(found)
+    judged = _with_remark(verdict(found), remark)
     return replace(
         record,
         status=judged.status,
@@ -88,6 +91,22 @@ def _judge_pair(record: CaseRecord, mr: Volume, ct: Volume, masks: Masks) -> Cas
         mr_sha=_sha_of(mr),
         **_image_facts(mr, ct, masks),
     )
+
+
+def _masks(job: Job, ct: Volume) -> Masks:
+    given = load_head(job.case, ct.grid)
+    if given is None:
+        return head_and_skull(ct, backend=job.config.masks)
+    drawn_by = RTSTRUCT if job.case.head_kind == "rtstruct" else FROM_FILE
+    return skull_in(ct, given, drawn_by=drawn_by)
+
+
+def _with_remark(judged: Verdict, remark: str) -> Verdict:
+    """Flag a case of which its source has something to say."""
+    if not remark:
+        return judged
+    status: Status = "flagged" if judged.status == "taken" else judged.status
+    return Verdict(status, "; ".join(filter(None, (judged.reason, remark))))
 
 
 def _image_facts(mr: Volume, ct: Volume, masks: Masks) -> dict[str, Any]:

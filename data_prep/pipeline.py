@@ -1,9 +1,10 @@
 """The one function that turns a collection into a data folder, resumable case by case."""
 
+import csv
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,7 +13,7 @@ from data_prep import totalseg
 from data_prep.content import content_of, stamps_of
 from data_prep.errors import PctError
 from data_prep.finish import SliceFiles, finish, read_splits
-from data_prep.pairing import Candidate, Case, Pairing
+from data_prep.pairing import BY_HAND, Candidate, Case, Pairing
 from data_prep.parquet import sha256_of
 from data_prep.privacy import (
     open_pseudonyms,
@@ -121,9 +122,20 @@ def _prepare(
 
 
 def _write_pairing(pairing: Pairing, path: Path) -> None:
+    if pairing.by_hand is None and path.is_file() and _is_by_hand(path):
+        raise BadPrep(
+            f"{path}: was corrected by hand, and would now be drawn up anew. Give it again with "
+            "--pairing, or remove it."
+        )
     columns = [item.name for item in fields(Candidate)]
     rows = [[getattr(one, name) for name in columns] for one in pairing.candidates]
     write_table(path, columns, rows)
+
+
+def _is_by_hand(path: Path) -> bool:
+    with path.open(newline="", encoding="utf-8") as file:
+        reasons = [row["reason"] for row in csv.DictReader(file)]
+    return any(reason.startswith(tuple(BY_HAND.values())) for reason in reasons)
 
 
 def _refuse_foreign(to: Path) -> None:
@@ -151,7 +163,8 @@ def _jobs(cases: Sequence[Case], to: Path, work: Path, config: PrepConfig) -> li
 
 def _key(case: Case, config: PrepConfig) -> str:
     """Identity of what is done to a case: settings and versions, not its files."""
-    facts = [PREP, SCHEMA_VERSION, config.model_dump(), case.subject]
+    remarks = [case.remark, case.head_kind]
+    facts = [PREP, SCHEMA_VERSION, config.model_dump(), case.subject, remarks]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -169,6 +182,7 @@ def _done_before(job: Job, known: Mapping[str, Split]) -> CaseRecord | None:
             return None
         record = replace(record, stamps=job.stamps)
         save_record(record, job.work)
+    record = replace(record, **asdict(job.case.about))
     if any(not _is_intact(job.data / name, sha) for name, sha in record.files.items()):
         return None
     if record.split is not None:

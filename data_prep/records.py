@@ -88,6 +88,13 @@ class CaseRecord:
     mr_sha: str = ""
     files: dict[str, str] = field(default_factory=dict)
     """Below DATA, path -> sha256: the contact sheet, then also what the case's split keeps."""
+    site: str | None = None
+    """This and the next five: `About`, kept up to date without doing the case anew."""
+    scanner: str | None = None
+    field_t: float | None = None
+    sequence: str | None = None
+    diagnosis: str | None = None
+    registration: str = "source"
     split: Split | None = None
     """That of the files in place; None before they are."""
 

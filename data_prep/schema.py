@@ -129,6 +129,12 @@ CASE_SCHEMA = pa.schema(
         pa.field("head_kept", pa.float64()),  # share of the head inside the slice grid
         pa.field("skull_kept", pa.float64()),
         pa.field("flip_margin", pa.float64()),  # (NMI - 1) of the identity over the best other flip
+        pa.field("site", pa.string()),
+        pa.field("scanner", pa.string()),  # maker and model of the MR's
+        pa.field("field_t", pa.float64()),  # its field strength in tesla
+        pa.field("sequence", pa.string()),  # for example 3D GR SP TR8.2 TE3.4
+        pa.field("diagnosis", pa.string()),
+        pa.field("registration", pa.string(), nullable=False),  # who aligned MR and CT
     ]
 )
 

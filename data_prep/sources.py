@@ -1,25 +1,30 @@
 """A collection of patients to cases: TCIA downloads, SynthRAD folders, a table of NIfTI files."""
 
 import csv
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from data_prep.about import of_synthrad_name, read_about
 from data_prep.dicom import BadSeries, read_series
 from data_prep.errors import PctError
 from data_prep.metadata import BadInput
 from data_prep.pairing import Candidate, Case, Pairing, find_pairs
-from data_prep.volume import BadVolume, Volume, load_nifti, to_ras
+from data_prep.rtstruct import BadOutline, draw_head
+from data_prep.volume import BadVolume, Grid, Volume, load_image, to_ras
 
 __all__ = ["BadCase", "BadInput", "Candidate", "Case", "Pairing", "Source",
-           "find_cases", "find_pairs", "load_head", "load_pair", "load_readable"]  # fmt: skip
+           "find_cases", "find_pairs", "load_head", "load_pair", "load_readable",
+           "with_facts"]  # fmt: skip
 
 Source = Literal["tcia", "synthrad", "nifti"]
 
-_FILES = ("mr.nii.gz", "ct.nii.gz")
+_SUFFIXES = (".nii.gz", ".nii", ".mha")
 
 
 class BadCase(PctError):
@@ -29,9 +34,10 @@ class BadCase(PctError):
 def find_cases(source: Source, folder: Path) -> list[Case]:
     """The cases of a collection, ordered by subject; never none.
 
-    `tcia`: a download with metadata.csv. `synthrad`: FOLDER/*/ or FOLDER/*/*/ with mr.nii.gz,
-    ct.nii.gz and perhaps mask.nii.gz. `nifti`: `folder` is a CSV with the columns subject, mr, ct
-    and perhaps head, paths relative to it. Anything amiss raises `BadInput` that lists it all.
+    `tcia`: a download with metadata.csv. `synthrad`: one folder a patient, up to three levels
+    down, with mr, ct and perhaps mask, each as .nii.gz, .nii or .mha. `nifti`: `folder` is a CSV
+    with the columns subject, mr, ct and perhaps head, paths of such files relative to it. Anything
+    amiss raises `BadInput` that lists it all.
     """
     if source == "tcia":
         return list(find_pairs(folder).cases)
@@ -43,6 +49,12 @@ def find_cases(source: Source, folder: Path) -> list[Case]:
             "patient. Give each a name of its own."
         )
     return sorted(cases, key=lambda case: case.subject)
+
+
+def with_facts(cases: Sequence[Case], path: Path) -> tuple[Case, ...]:
+    """The cases with what a CSV says of them (`about.read_about`, which says what it may hold)."""
+    about = read_about(path, {case.subject: case.about for case in cases})
+    return tuple(replace(case, about=about[case.subject]) for case in cases)
 
 
 def load_pair(case: Case) -> tuple[Volume, Volume]:
@@ -66,10 +78,18 @@ def load_readable(case: Case) -> dict[str, Volume]:
     return found
 
 
-def load_head(case: Case) -> Volume | None:
-    """The source's head mask as bool, RAS, on its own grid; None where it brings none."""
+def load_head(case: Case, ct: Grid) -> Volume | None:
+    """The source's outline of the head as bool, RAS; None where it brings none.
+
+    A structure set is drawn on `ct`, the CT's RAS grid; a file keeps its own grid.
+    """
     if case.head is None:
         return None
+    if case.head_kind == "rtstruct":
+        try:
+            return draw_head(case.head, ct)
+        except BadOutline as error:
+            raise BadCase(f"head mask: {error}") from error
     mask = _load(case.head, "nifti", "head mask")
     return mask.with_array(mask.array > 0.5)
 
@@ -78,7 +98,7 @@ def _load(
     path: Path, kind: Literal["dicom", "nifti"], what: str, *, finite: bool = True
 ) -> Volume:
     try:
-        volume = read_series(path) if kind == "dicom" else to_ras(load_nifti(path))
+        volume = read_series(path) if kind == "dicom" else to_ras(load_image(path))
     except (BadSeries, BadVolume) as error:
         reason = str(error).removeprefix(f"{path}: ").replace(str(path), "the file")
         raise BadCase(f"{what}: {reason}") from error
@@ -95,34 +115,37 @@ def _load(
 def _synthrad(folder: Path) -> list[Case]:
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder. Expected SynthRAD's folders, one a patient.")
-    names = (*_FILES, "mask.nii.gz")
-    patterns = [f"{level}/{name}" for level in ("*", "*/*") for name in names]
-    patients = sorted({file.parent for pattern in patterns for file in folder.glob(pattern)})
+    patients: dict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for level in ("*", "*/*", "*/*/*"):
+        for name in ("mr", "ct", "mask"):
+            for file in (one for end in _SUFFIXES for one in folder.glob(f"{level}/{name}{end}")):
+                patients[file.parent][name].append(file)
     if not patients:
         raise BadInput(
-            f"{folder}: holds no patient. Expected PATIENT/mr.nii.gz and ct.nii.gz in it, or one "
-            "folder below."
+            f"{folder}: holds no patient. Expected PATIENT/mr and ct in it, as .nii.gz or .mha, or "
+            "up to two folders below."
         )
-    lacking = [
-        f"{patient.relative_to(folder)} has no {name}"
-        for patient in patients
-        for name in _FILES
-        if not (patient / name).is_file()
+    wrong = [
+        f"{patient.relative_to(folder)} has {'two' if files[name] else 'no'} {name}"
+        for patient, files in sorted(patients.items())
+        for name in ("mr", "ct", "mask")
+        if len(files[name]) > 1 or (not files[name] and name != "mask")
     ]
-    if lacking:
+    if wrong:
         raise BadInput(
-            f"{folder}: {len(lacking)} files are missing: {'; '.join(lacking)}. Expected mr.nii.gz "
-            "and ct.nii.gz in each. Add them, or move the folders away."
+            f"{folder}: {len(wrong)} mistakes: {'; '.join(wrong)}. Expected one mr and one ct in "
+            "each, at most one mask. Add or remove files, or move the folders away."
         )
     return [
         Case(
             patient.name,
             "nifti",
-            mr=patient / "mr.nii.gz",
-            ct=patient / "ct.nii.gz",
-            head=mask if (mask := patient / "mask.nii.gz").is_file() else None,
+            mr=files["mr"][0],
+            ct=files["ct"][0],
+            head=next(iter(files["mask"]), None),
+            about=of_synthrad_name(patient.name),
         )
-        for patient in patients
+        for patient, files in patients.items()
     ]
 
 

@@ -87,6 +87,34 @@ def load_nifti(path: Path) -> Volume:
     return Volume(array, affine)
 
 
+def load_image(path: Path) -> Volume:
+    """Read a .nii, .nii.gz or MetaImage (.mha, .mhd) file; what is no 3D image is `BadVolume`."""
+    return _load_metaimage(path) if path.suffix in (".mha", ".mhd") else load_nifti(path)
+
+
+def _load_metaimage(path: Path) -> Volume:
+    """As `load_nifti`; ITK's LPS becomes RAS."""
+    import SimpleITK as sitk  # noqa: N813  SimpleITK's own abbreviation
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # to standard error, with the path
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:  # ITK's text quotes the path and ITK's own sources
+        raise BadVolume(f"{path}: cannot be read as MetaImage. Convert it anew.") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise BadVolume(
+            f"{path}: has {image.GetDimension()} axes {image.GetSize()} and "
+            f"{image.GetNumberOfComponentsPerPixel()} values a voxel, expected one 3D volume."
+        )
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    array = sitk.GetArrayFromImage(image).T
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+
+
 def save_nifti(volume: Volume, path: Path) -> None:
     """Write a NIfTI file under a temporary name, then rename it to `path`."""
     image = nib.Nifti1Image(volume.array, volume.affine)

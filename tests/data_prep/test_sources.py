@@ -1,15 +1,14 @@
-import csv
 import shutil
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
 
-from data_prep.pairing import is_t1
 from data_prep.phantom_dicom import write_cohort
+from data_prep.series import is_t1
 from data_prep.sources import BadCase, BadInput, Case, find_cases, find_pairs, load_head, load_pair
 from data_prep.volume import Volume, save_nifti
+from tests.data_prep.downloads import add_copy, folder_of, rows_of, write_rows
 
 NIFTI_AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])
 
@@ -23,36 +22,6 @@ def written(tmp_path_factory):
 @pytest.fixture
 def cohort(written, tmp_path):
     return Path(shutil.copytree(written, tmp_path / "cohort"))
-
-
-def rows_of(cohort):
-    with (cohort / "metadata.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write_rows(cohort, rows):
-    with (cohort / "metadata.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def folder_of(cohort, row):
-    return cohort / row["File Location"].replace("\\", "/")
-
-
-def add_copy(cohort, rows, index, uid, **tags):
-    """A further series made from row `index`; its row."""
-    row = dict(rows[index], **{"Series UID": uid})
-    row["File Location"] = rows[index]["File Location"] + f"-{uid}"
-    shutil.copytree(folder_of(cohort, rows[index]), folder_of(cohort, row))
-    for file in folder_of(cohort, row).iterdir():
-        dataset = pydicom.dcmread(file)
-        dataset.SeriesInstanceUID = uid
-        for keyword, value in tags.items():
-            setattr(dataset, keyword, value)
-        dataset.save_as(file)
-    return row
 
 
 def reasons(cohort):
@@ -102,16 +71,18 @@ def test_every_series_has_a_reason(cohort):
     rows = rows_of(cohort)
     flair = add_copy(cohort, rows, 1, "1.9.1") | {"Series Description": "AX T2 FLAIR"}
     elsewhere = add_copy(cohort, rows, 1, "1.9.2", FrameOfReferenceUID="1.2.3")
-    fewer = add_copy(cohort, rows, 1, "1.9.3")
+    fewer = add_copy(cohort, rows, 1, "1.9.3") | {"Number of Images": "4"}
     next(folder_of(cohort, fewer).iterdir()).unlink()
+    partial = dict(fewer, **{"Series UID": "1.9.6", "Number of Images": "5"})
     absent = dict(rows[1], **{"Series UID": "1.9.4", "File Location": ".\\PHANTOM\\gone"})
-    plan = dict(rows[1], **{"Series UID": "1.9.5", "Modality": "RTSTRUCT"})
-    write_rows(cohort, [flair, elsewhere, fewer, absent, plan, *rows, rows[0]])
+    plan = dict(rows[1], **{"Series UID": "1.9.5", "Modality": "SEG"})
+    write_rows(cohort, [flair, elsewhere, fewer, partial, absent, plan, *rows, rows[0]])
     found = {c.series_uid: (c.taken, c.reason) for c in find_pairs(cohort).candidates}
     assert found["1.9.1"] == (False, "its description does not say T1")
     assert found["1.9.2"] == (False, "no CT in its frame of reference")
     assert found["1.9.3"] == (False, "another pair of this subject has more images")
     assert found["1.9.4"] == (False, "its folder is absent")
+    assert found["1.9.6"] == (False, "4 of 5 files are there: download it again")
     assert found["1.9.5"] == (False, "neither CT nor MR")
     assert [c.reason for c in find_pairs(cohort).candidates].count("listed before") == 1
     assert find_pairs(cohort).cases[0].mr == folder_of(cohort, rows[1]).resolve()
@@ -195,8 +166,8 @@ def test_synthrad_folders_are_found_at_both_depths(tmp_path):
     first, second = find_cases("synthrad", tmp_path)
     assert (first.subject, second.subject) == ("1BA001", "1BB002")
     assert second.head is None
-    assert load_head(second) is None
-    mask = load_head(first)
+    assert load_head(second, load_pair(second)[1].grid) is None
+    mask = load_head(first, load_pair(first)[1].grid)
     assert mask is not None
     assert mask.array.dtype == np.bool_
     assert mask.array.all()
@@ -213,7 +184,7 @@ def test_incomplete_synthrad_folders_are_all_listed(tmp_path):
     make_nifti(tmp_path / "two" / "ct.nii.gz")
     make_nifti(tmp_path / "three" / "mr.nii.gz")
     make_nifti(tmp_path / "three" / "ct.nii.gz")
-    with pytest.raises(BadInput, match=r"one has no ct\.nii\.gz; two has no mr\.nii\.gz"):
+    with pytest.raises(BadInput, match=r"2 mistakes: one has no ct; two has no mr\."):
         find_cases("synthrad", tmp_path)
 
 
@@ -293,3 +264,29 @@ def test_a_broken_nifti_names_the_image_but_no_path(tmp_path):
     with pytest.raises(BadCase, match=r"^CT: cannot be read as NIfTI") as caught:
         load_pair(find_cases("synthrad", tmp_path)[0])
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_count_that_is_none_names_its_line(cohort):
+    rows = rows_of(cohort)
+    rows[1]["Number of Images"] = "five"
+    write_rows(cohort, rows)
+    with pytest.raises(BadInput, match=r"line 3: Number of Images is 'five', expected a whole"):
+        find_pairs(cohort)
+
+
+def test_a_licence_beside_the_slices_does_not_stand_for_one(cohort):
+    rows = rows_of(cohort)
+    folder = folder_of(cohort, rows[0])
+    sorted(folder.iterdir())[-1].unlink()
+    (folder / "LICENSE").write_text("CC BY 4.0")
+    pairing = find_pairs(cohort)
+    assert [case.subject for case in pairing.cases] == ["PHANTOM-001"]
+    assert pairing.num_unpaired == 1
+    told = {one.series_uid: one.reason for one in pairing.candidates}
+    assert told[rows[0]["Series UID"]] == "4 of 5 files are there: download it again"
+    assert told[rows[1]["Series UID"]] == "no CT in its frame of reference"
+
+
+def test_facts_of_the_mr_come_from_its_coded_tags(cohort):
+    about = find_pairs(cohort).cases[0].about
+    assert (about.field_t, about.sequence) == (1.5, "3D GR SP TR8.2 TE3.4")
