@@ -1,6 +1,5 @@
 """The one function that turns a collection into a data folder, resumable case by case."""
 
-import csv
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from data_prep import totalseg
+from data_prep.by_hand import was_edited
 from data_prep.errors import PctError
 from data_prep.finish import SliceFiles, finish, read_splits
 from data_prep.one_case import (
@@ -22,7 +22,7 @@ from data_prep.one_case import (
     slices_at,
     volume_at,
 )
-from data_prep.pairing import BY_HAND, Candidate, Case, Pairing
+from data_prep.pairing import Candidate, Case, Pairing
 from data_prep.parquet import sha256_of
 from data_prep.privacy import (
     open_pseudonyms,
@@ -123,7 +123,7 @@ def _prepare(
 
 
 def _write_pairing(pairing: Pairing, path: Path) -> None:
-    if pairing.by_hand is None and path.is_file() and _is_by_hand(path):
+    if pairing.by_hand is None and path.is_file() and was_edited(path):
         raise BadPrep(
             f"{path}: was corrected by hand, and would now be drawn up anew. Give it again with "
             "--pairing, or remove it."
@@ -131,12 +131,6 @@ def _write_pairing(pairing: Pairing, path: Path) -> None:
     columns = [item.name for item in fields(Candidate)]
     rows = [[getattr(one, name) for name in columns] for one in pairing.candidates]
     write_table(path, columns, rows)
-
-
-def _is_by_hand(path: Path) -> bool:
-    with path.open(newline="", encoding="utf-8") as file:
-        reasons = [row["reason"] for row in csv.DictReader(file)]
-    return any(reason.startswith(tuple(BY_HAND.values())) for reason in reasons)
 
 
 def _refuse_foreign(to: Path) -> None:
