@@ -121,8 +121,8 @@ def _mistakes(
 ) -> list[str]:
     """What is wrong with a row, its cells not quoted where they may name the patient."""
     if subject not in known:
-        return [f"no case is called {subject!r}"]
-    wrong = [f"{subject} is listed before"] if subject in seen else []
+        return ["no case has this subject"]
+    wrong = ["its subject is listed before"] if subject in seen else []
     for name, cell in cells.items():
         if not cell:
             continue

@@ -9,6 +9,13 @@ from pathlib import Path
 from data_prep.metadata import BadInput
 from data_prep.series import Series, look_at
 
+BY_HAND = {True: "taken by hand", False: "left out by hand"}
+"""Reasons of series on which a person decided otherwise than the rule."""
+
+PAIR_TAKEN = "CT and T1 MR in one frame of reference"
+HEAD_TAKEN = "outlines the head on the CT"
+"""Reasons of series that the rule takes."""
+
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 _REMEDY = (
     "Expected the columns of pairing.csv with one CT and one MR taken a subject, and at most one "
@@ -48,6 +55,17 @@ def read_choices(path: Path, listed: Mapping[str, Series]) -> dict[str, tuple[Se
     return {subject: tuple(found.values()) for subject, found in taken.items()}
 
 
+def was_edited(path: Path) -> bool:
+    """Whether a person decided in a pairing.csv: a reason says so, or `taken` fits no reason."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for row in csv.DictReader(file):
+            reason = row.get("reason") or ""
+            by_rule = str(reason.startswith((PAIR_TAKEN, HEAD_TAKEN)))
+            if reason.startswith(tuple(BY_HAND.values())) or row.get("taken") != by_rule:
+                return True
+    return False
+
+
 def _rows(path: Path, listed: Mapping[str, Series]) -> tuple[dict[str, _Choice], list[str]]:
     """Series UID -> what the file says of it; and what is wrong with single lines."""
     if not path.is_file():
@@ -61,7 +79,7 @@ def _rows(path: Path, listed: Mapping[str, Series]) -> tuple[dict[str, _Choice],
     mistakes = []
     for line, (uid, word) in enumerate(rows, start=2):
         if uid not in listed:
-            mistakes.append(f"line {line}: the download lists no series {uid!r}")
+            mistakes.append(f"line {line}: the download lists no such series")
         elif word.lower() not in _WORDS:
             mistakes.append(f"line {line}: taken is {word!r}, expected True or False")
         elif uid not in choices or _WORDS[word.lower()]:

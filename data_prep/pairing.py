@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from data_prep.about import About
-from data_prep.by_hand import read_choices
+from data_prep.by_hand import BY_HAND, HEAD_TAKEN, PAIR_TAKEN, read_choices
 from data_prep.metadata import BadInput, SeriesRow, read_metadata
 from data_prep.registration import BadRegistration, Move, between, is_still, read_moves, words
 from data_prep.rtstruct import find_head
 from data_prep.series import Series, is_t1, look_at
-
-BY_HAND = {True: "taken by hand", False: "left out by hand"}
-"""Reasons of series on which a person decided otherwise than the rule."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ def _choose(found: Sequence[Series], verdicts: _Verdicts) -> tuple[Series, ...]:
     for pair in both:
         verdicts.explain(pair, "another pair of this subject has more images")
     mr, ct = min(both, key=_rank)
-    verdicts.take((mr, ct), "CT and T1 MR in one frame of reference")
+    verdicts.take((mr, ct), PAIR_TAKEN)
     return (mr, ct, *_choose_head(found, ct.frame_uid, verdicts))
 
 
@@ -156,7 +153,7 @@ def _choose_head(
     verdicts.explain(sets, "outlines no head on the CT's frame of reference")
     with_head = [one for one in sets if _head_file(one, frame_uid)]
     verdicts.explain(with_head, "another structure set's head was taken")
-    verdicts.take(with_head[:1], "outlines the head on the CT")
+    verdicts.take(with_head[:1], HEAD_TAKEN)
     return tuple(with_head[:1])
 
 
@@ -188,8 +185,8 @@ def _case(pair: tuple[Series, ...], found: Sequence[Series], verdicts: _Verdicts
     head = _head_file(sets[0], ct.frame_uid) if sets else None
     if sets and head is None:
         raise BadInput(
-            f"subject {ct.row.subject}: the structure set that was taken by hand outlines no head "
-            "on the CT's frame of reference. Leave it out in pairing.csv, or take another."
+            f"metadata.csv, line {sets[0].row.line}: this structure set was taken by hand, but "
+            "outlines no head on the CT's frame of reference. Leave it out, or take another."
         )
     remark = "; ".join(_objections(ct.frame_uid, found))
     if remark:

@@ -1,6 +1,5 @@
 """The one function that turns a collection into a data folder, resumable case by case."""
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +9,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from data_prep import totalseg
+from data_prep.by_hand import was_edited
 from data_prep.content import content_of, stamps_of
 from data_prep.errors import PctError
 from data_prep.finish import SliceFiles, finish, read_splits
-from data_prep.pairing import BY_HAND, Candidate, Case, Pairing
+from data_prep.pairing import Candidate, Case, Pairing
 from data_prep.parquet import sha256_of
 from data_prep.privacy import (
     open_pseudonyms,
@@ -122,7 +122,7 @@ def _prepare(
 
 
 def _write_pairing(pairing: Pairing, path: Path) -> None:
-    if pairing.by_hand is None and path.is_file() and _is_by_hand(path):
+    if pairing.by_hand is None and path.is_file() and was_edited(path):
         raise BadPrep(
             f"{path}: was corrected by hand, and would now be drawn up anew. Give it again with "
             "--pairing, or remove it."
@@ -130,12 +130,6 @@ def _write_pairing(pairing: Pairing, path: Path) -> None:
     columns = [item.name for item in fields(Candidate)]
     rows = [[getattr(one, name) for name in columns] for one in pairing.candidates]
     write_table(path, columns, rows)
-
-
-def _is_by_hand(path: Path) -> bool:
-    with path.open(newline="", encoding="utf-8") as file:
-        reasons = [row["reason"] for row in csv.DictReader(file)]
-    return any(reason.startswith(tuple(BY_HAND.values())) for reason in reasons)
 
 
 def _refuse_foreign(to: Path) -> None:

@@ -85,8 +85,8 @@ def test_a_table_fills_in_and_empty_cells_change_nothing(tmp_path):
     [
         ("subject,doctor\nb,x\n", "has the columns subject, doctor. Expected subject and any of"),
         ("site\nA\n", "has the columns site. Expected"),
-        ("subject,site\nc,A\n", "line 2: no case is called 'c'"),
-        ("subject,site\nb,A\nb,B\n", "line 3: b is listed before"),
+        ("subject,site\nc,A\n", "line 2: no case has this subject"),
+        ("subject,site\nb,A\nb,B\n", "line 3: its subject is listed before"),
         ("subject,site\nb,Müller\n", "line 2: site 'Müller' is no short label"),
         (f"subject,site\nb,{'x' * 41}\n", "is no short label"),
         ("subject,field_t\nb,high\n", "line 2: field_t 'high' is no field strength in tesla"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.by_hand import was_edited
 from data_prep.cli import prep
 from data_prep.phantom_dicom import write_cohort
 from data_prep.pipeline import BadPrep, PrepConfig, prepare
@@ -129,7 +130,7 @@ def test_all_mistakes_come_at_once(cohort, uids):
     with pytest.raises(BadInput) as caught:
         find_pairs(cohort, path)
     for message in (
-        "line 3: the download lists no series '9.9'",
+        "line 3: the download lists no such series",
         "line 4: taken is 'perhaps'",
         "lines 2: 0 MR of one subject",
     ):
@@ -137,7 +138,7 @@ def test_all_mistakes_come_at_once(cohort, uids):
 
 
 def test_a_structure_set_without_a_head_cannot_be_taken(cohort):
-    with pytest.raises(BadInput, match="taken by hand outlines no head"):
+    with pytest.raises(BadInput, match="taken by hand, but outlines no head"):
         find_pairs(cohort, corrected(cohort, u1_64="True"))
 
 
@@ -153,6 +154,16 @@ def test_a_file_that_is_absent_or_has_no_columns_says_so(cohort, text):
 def test_pairing_has_no_use_where_cases_are_pairs(tmp_path):
     with pytest.raises(BadInput, match="--pairing has no use with nifti"):
         prep("nifti", tmp_path, tmp_path / "data", pairing=tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "edited"),
+    [("", "", False), (",True,", ",False,", True), (",True,", ",yes,", True), (",", ";", True)],
+)
+def test_an_edited_pairing_is_told_from_the_rule_s(cohort, old, new, edited):
+    path = corrected(cohort)
+    path.write_text(path.read_text().replace(old, new) if old else path.read_text())
+    assert was_edited(path) is edited
 
 
 def test_a_pairing_corrected_by_hand_is_not_drawn_up_anew(tmp_path, capsys):
