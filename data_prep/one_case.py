@@ -72,6 +72,10 @@ class CaseRecord:
     head_in_mr: float | None = None
     head_kept: float | None = None
     flip_margin: float | None = None
+    offset_mm: float | None = None
+    offset_deg: float | None = None
+    head_dice: float | None = None
+    dense_outside: float | None = None
     ct_sha: str = ""
     """Of the voxels, as `mr_sha`: equal images under two ids are one patient."""
     mr_sha: str = ""
@@ -136,6 +140,10 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
         mask_backend=masks.backend,
         head_in_mr=_number(found.head_in_mr),
         flip_margin=_number(found.flip_margin),
+        offset_mm=_number(found.offset.mm),
+        offset_deg=_number(found.offset.turn_deg),
+        head_dice=_number(found.head_dice),
+        dense_outside=_number(found.dense_outside),
         ct_sha=_sha_of(ct),
         mr_sha=_sha_of(mr),
         **_geometry(mr, ct),
