@@ -3,7 +3,7 @@
 Nothing is repaired in silence: a doubtful pair is flagged, a wrong one refused with the numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from data_prep.flips import flip_margin, thinned
-from data_prep.masks import Masks
+from data_prep.masks import Masks, head_from_mr
+from data_prep.offset import SEARCHED_MM, Offset, offset_of
 from data_prep.slices import field_of_view
 from data_prep.volume import Volume, resample
 
@@ -23,8 +24,21 @@ FLIP_MARGIN = 0.02
 AIR_HU_RANGE = (-3100.0, -850.0)
 """Of the median around the head. Scanners pad with -1024, -2000 or -3024."""
 HEAD_HU_RANGE = (-150.0, 200.0)
-"""Of the median inside the head, where soft tissue is the most."""
+"""Of the median inside the head, seven tenths of which are soft tissue; beyond, no CT in HU."""
+SOFT_HU_RANGE = (0.0, 80.0)
+"""Of the same median in a calibrated CT: 25 to 43 HU were measured in heads and phantoms."""
 MIN_HEAD_LITRES = 0.3
+MAX_OFFSET_MM = 1.5
+MAX_TURN_DEG = 2.0
+"""Moves the scalp by some 2.8 mm, its centre not at all."""
+MIN_HEAD_DICE = 0.7
+"""Aligned pairs reach 0.97 to 0.985; 45 mm off leaves 0.65, and then little else can be said."""
+GOOD_HEAD_DICE = 0.9
+"""Some 10 to 20 mm off, or one patient's MR laid on another's CT, leaves less."""
+MAX_DENSE_OUTSIDE = 0.1
+"""A frame with its fiducials fills some 2 % of the room around a head, but corners that a scanner
+pads with a lost sign fill a fifth of a slice."""
+DENSE_HU = 2500
 
 _COARSE_MM = 3.0
 
@@ -42,6 +56,11 @@ class Findings:
     best_other_flip: str = ""
     air_hu: float = float("nan")
     head_hu: float = float("nan")
+    offset: Offset = field(default_factory=Offset)
+    head_dice: float = float("nan")
+    """Of the heads that MR and CT show, within the MR's field of view and the CT head's slices."""
+    dense_outside: float = float("nan")
+    """Share of the CT outside the head above 2500 HU: metal, as of a stereotactic frame."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +85,7 @@ def examine(mr: Volume, ct: Volume, masks: Masks) -> Findings:
     coarse = thinned(ct, _COARSE_MM)
     head = resample(masks.head, coarse.grid, order=0).array
     with_mr = resample(field_of_view(mr), coarse.grid, order=0).array
+    outline = resample(head_from_mr(thinned(mr, _COARSE_MM)), coarse.grid, order=0).array
     flips = flip_margin(mr, ct, masks.head)
     return Findings(
         constant,
@@ -75,21 +95,18 @@ def examine(mr: Volume, ct: Volume, masks: Masks) -> Findings:
         best_other_flip=flips.best_other,
         air_hu=_median(coarse.array, ~ndimage.binary_dilation(head, iterations=3)),
         head_hu=_median(coarse.array, head),
+        offset=offset_of(mr, ct, masks.head),
+        head_dice=_dice(outline, head, where=with_mr & head.any(axis=(0, 1))),
+        dense_outside=float((ct.array > DENSE_HU)[~masks.head.array].mean()),
     )
 
 
 def verdict(found: Findings) -> Verdict:
     """Refuse, flag or take a case; every reason that applies is given, with its number."""
     refusals = [*_broken(found), *_implausible(found)]
-    if refusals:
-        return Verdict("refused", "; ".join(refusals))
-    if abs(found.flip_margin) <= FLIP_MARGIN:
-        return Verdict(
-            "flagged",
-            f"orientation undecided: as stored and flipped {found.best_other_flip} fit equally "
-            f"well (margin {found.flip_margin:+.1%}); look at the contact sheet",
-        )
-    return Verdict("taken", "")
+    doubts = [*_misplaced(found), *_unusual(found)]
+    status: Status = "refused" if refusals else "flagged" if doubts else "taken"
+    return Verdict(status, "; ".join([*refusals, *doubts]))
 
 
 def _broken(found: Findings) -> list[str]:
@@ -114,6 +131,11 @@ def _implausible(found: Findings) -> list[str]:
             f"MR and CT are mirrored: flipped {found.best_other_flip} they fit better (margin "
             f"{found.flip_margin:+.1%}); check the export's orientation"
         )
+    if found.head_dice < MIN_HEAD_DICE:
+        reasons.append(
+            f"the heads in MR and CT overlap by a Dice of {found.head_dice:.2f}, expected "
+            f"{GOOD_HEAD_DICE}; wrong pair, not registered, or a mask that is no head's outline"
+        )
     for what, value, (low, high) in (
         ("around the head", found.air_hu, AIR_HU_RANGE),
         ("in the head", found.head_hu, HEAD_HU_RANGE),
@@ -124,6 +146,58 @@ def _implausible(found: Findings) -> list[str]:
                 "rescale slope and intercept lost?"
             )
     return reasons
+
+
+def _misplaced(found: Findings) -> list[str]:
+    """Doubts about where the MR lies; a mirrored one has another remedy."""
+    if found.flip_margin < -FLIP_MARGIN:
+        return []
+    reasons = []
+    if found.flip_margin <= FLIP_MARGIN:
+        reasons.append(
+            f"orientation undecided: as stored and flipped {found.best_other_flip} fit equally "
+            f"well (margin {found.flip_margin:+.1%}); look at the contact sheet"
+        )
+    offset = found.offset
+    if offset.mm > MAX_OFFSET_MM or offset.turn_deg > MAX_TURN_DEG:
+        x, y, z = offset.shift_mm
+        limit = ", the search's limit, perhaps more," if offset.mm >= SEARCHED_MM else ""
+        reasons.append(
+            f"MR lies {offset.mm:.1f} mm{limit} ({x:+.1f}, {y:+.1f}, {z:+.1f} to the right, front "
+            f"and top) and {offset.turn_deg:.1f} degrees off the CT, expected at most "
+            f"{MAX_OFFSET_MM} mm and {MAX_TURN_DEG:.0f} degrees; register it anew"
+        )
+    if MIN_HEAD_DICE <= found.head_dice < GOOD_HEAD_DICE:
+        reasons.append(
+            f"the heads in MR and CT overlap by a Dice of {found.head_dice:.2f}, expected "
+            f"{GOOD_HEAD_DICE}; look at the contact sheet for another patient or a poor mask"
+        )
+    return reasons
+
+
+def _unusual(found: Findings) -> list[str]:
+    """Doubts about the CT's values."""
+    reasons = []
+    low, high = SOFT_HU_RANGE
+    plausible = HEAD_HU_RANGE[0] <= found.head_hu <= HEAD_HU_RANGE[1]
+    if plausible and not low <= found.head_hu <= high:
+        reasons.append(
+            f"the CT's median in the head is {found.head_hu:.0f}, expected {low:.0f} to {high:.0f} "
+            "HU of soft tissue; is the CT calibrated, the head mask the head's?"
+        )
+    if found.dense_outside > MAX_DENSE_OUTSIDE:
+        reasons.append(
+            f"{found.dense_outside:.0%} of the CT outside the head lie above {DENSE_HU} HU, "
+            f"expected {MAX_DENSE_OUTSIDE:.0%} at most even with a frame; padding with a lost sign?"
+        )
+    return reasons
+
+
+def _dice(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], *, where: NDArray[np.bool_]
+) -> float:
+    whole = int(first[where].sum() + second[where].sum())
+    return 2.0 * int((first & second)[where].sum()) / whole if whole else float("nan")
 
 
 def _median(image: NDArray[Any], where: NDArray[np.bool_]) -> float:

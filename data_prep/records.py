@@ -83,6 +83,10 @@ class CaseRecord:
     head_kept: float | None = None
     skull_kept: float | None = None
     flip_margin: float | None = None
+    offset_mm: float | None = None
+    offset_deg: float | None = None
+    head_dice: float | None = None
+    dense_outside: float | None = None
     ct_sha: str = ""
     """Of the voxels, as `mr_sha`: equal images under two ids are one patient."""
     mr_sha: str = ""

@@ -129,6 +129,10 @@ CASE_SCHEMA = pa.schema(
         pa.field("head_kept", pa.float64()),  # share of the head inside the slice grid
         pa.field("skull_kept", pa.float64()),
         pa.field("flip_margin", pa.float64()),  # (NMI - 1) of the identity over the best other flip
+        pa.field("offset_mm", pa.float64()),  # residual shift of the MR's head against the CT's
+        pa.field("offset_deg", pa.float64()),  # residual turn about the head's centre
+        pa.field("head_dice", pa.float64()),  # of the MR's head and the CT's, where there is MR
+        pa.field("dense_outside", pa.float64()),  # share of the CT outside the head above 2500 HU
         pa.field("site", pa.string()),
         pa.field("scanner", pa.string()),  # maker and model of the MR's
         pa.field("field_t", pa.float64()),  # its field strength in tesla
