@@ -11,8 +11,8 @@ from scipy import ndimage
 from skimage.measure import block_reduce
 
 from data_prep.intensity import AIR_HU
-from data_prep.parquet import fixed_binary, pack
-from data_prep.schema import CaseVolumes, slice_schema
+from data_prep.parquet import fixed_binary, listed_binary, pack
+from data_prep.schema import MASKS, CaseVolumes, slice_schema
 from data_prep.volume import Grid, Volume, centre_of, resample, slice_grid
 from data_prep.volume_shards import MrCodes, code_mr, encode_mr
 
@@ -77,21 +77,33 @@ def pick_slices(
 def slice_table(case: CaseVolumes, stack: SliceStack, chosen: NDArray[np.intp]) -> pa.Table:
     """The rows of a slice shard, columns as `slice_schema`, of the slices `chosen`."""
     num, size = len(chosen), stack.ct_hu.shape[1]
+    coded = [stack.mr, *(mr_slices(one.volume, stack.grid) for one in case.further_mr)]
+    codes = np.stack([one.codes[chosen] for one in coded], axis=1)
     columns: dict[str, Any] = {
         "subject": [case.subject] * num,
         "split": [case.split] * num,
         "z": chosen.astype(np.int32),
         "spacing_mm": [list(stack.grid.spacing_mm)] * num,
         "affine": [stack.grid.affine.ravel().tolist()] * num,
-        "mr_codes": fixed_binary(stack.mr.codes[chosen].astype("<u2")),
-        "mr_slope": [stack.mr.slope] * num,
-        "mr_intercept": [stack.mr.intercept] * num,
-        "mr_head_window": [list(case.mr_head_window)] * num,
-        "mr_volume_window": [list(case.mr_volume_window)] * num,
+        "mr_codes": listed_binary(codes.astype("<u2")),
+        "mr_slope": [[one.slope for one in coded]] * num,
+        "mr_intercept": [[one.intercept for one in coded]] * num,
+        "mr_head_window": [[list(one.head_window) for one in case.channels]] * num,
+        "mr_volume_window": [[list(one.volume_window) for one in case.channels]] * num,
         "ct_hu": fixed_binary(stack.ct_hu[chosen].astype("<i2")),
-        **{n: fixed_binary(pack(getattr(stack, n)[chosen])) for n in ("head", "skull", "valid")},
+        **{n: fixed_binary(pack(getattr(stack, n)[chosen])) for n in MASKS},
     }
     return pa.table(columns, schema=slice_schema(size))
+
+
+def mr_slices(mr: Volume, grid: Grid) -> MrCodes:
+    """An MR on the slices of `grid`, (n, y, x), outside its field of view its own darkest value.
+
+    Blurred before a coarser sampling, interpolated linearly, coded with the whole volume's scale.
+    """
+    whole = encode_mr(mr.array)
+    raw = resample(mr, grid, fill=whole.intercept, antialias=True).array
+    return code_mr(_planes(raw), slope=whole.slope, intercept=whole.intercept)
 
 
 def share_inside(mask: Volume, grid: Grid) -> float:
