@@ -45,6 +45,17 @@ def mr_to_unit(mr_raw: Image, low: Any, high: Any) -> Image:
     return unit
 
 
+def to_unit_in_place(image: NDArray[np.float32], low: Any, high: Any) -> NDArray[np.float32]:
+    """Overwrite `image` with what `mr_to_unit`, or `hu_to_unit`, makes of it, bit for bit.
+
+    For batches: memory for what lies between costs several times the arithmetic.
+    """
+    image -= low
+    image *= 2.0 / (high - low)
+    image -= 1.0
+    return np.clip(image, -1.0, 1.0, out=image)
+
+
 def mr_window(mr_raw: NDArray[Any], where: NDArray[np.bool_] | None = None) -> tuple[float, float]:
     """Percentiles 1 and 99.9 of an MR volume on its own grid, in raw units, linearly interpolated.
 

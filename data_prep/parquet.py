@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from data_prep.atomic import renamed
 from data_prep.errors import PctError
 from data_prep.schema import PREP, SCHEMA_VERSION
 
+ROWS_A_GROUP = 16
+"""A batch or two: what a reader of a few slices must decompress at most."""
+
 
 class ShardError(PctError):
     """A data folder or one of its files that is missing, damaged, foreign or out of date."""
@@ -23,8 +27,9 @@ class ShardError(PctError):
 def write_table(table: pa.Table, path: Path, *, facts: Mapping[str, str] | None = None) -> str:
     """Write `table` under a temporary name, rename it to `path`, return the file's sha256.
 
-    zstd, no dictionaries or statistics (pixels have none worth keeping), CRC on every page. The
-    versions of schema and arithmetic go into the file's metadata, with `facts`.
+    zstd, no dictionaries or statistics (pixels have none worth keeping), groups of `ROWS_A_GROUP`,
+    CRC on every page. The versions of schema and arithmetic go into the file's metadata, with
+    `facts`.
     """
     stamped = {"pct.schema": str(SCHEMA_VERSION), "pct.prep": str(PREP), **(facts or {})}
     with renamed(path) as temporary:
@@ -33,6 +38,7 @@ def write_table(table: pa.Table, path: Path, *, facts: Mapping[str, str] | None 
             temporary,
             compression="zstd",
             compression_level=3,
+            row_group_size=ROWS_A_GROUP,
             use_dictionary=False,
             write_statistics=False,
             write_page_checksum=True,
@@ -108,9 +114,16 @@ def sha256_of(path: Path) -> str:
 
 def fixed_binary(rows: NDArray[Any]) -> pa.Array:
     """(n, ...) pixels to n fixed-size binary cells, in C order and native little-endian bytes."""
-    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
+    flat = np.ascontiguousarray(rows).reshape(len(rows), math.prod(rows.shape[1:]))
     kind = pa.binary(flat.shape[1] * flat.itemsize)
     return pa.Array.from_buffers(kind, len(flat), [None, pa.py_buffer(flat.reshape(-1))])
+
+
+def listed_binary(rows: NDArray[Any]) -> pa.Array:
+    """(n, channels, ...) pixels to n lists of `channels` fixed-size binary cells."""
+    num, channels = rows.shape[:2]
+    cells = fixed_binary(rows.reshape(num * channels, *rows.shape[2:]))
+    return pa.ListArray.from_arrays(np.arange(num + 1, dtype=np.int32) * channels, cells)
 
 
 def from_fixed_binary(column: pa.ChunkedArray, dtype: str) -> NDArray[Any]:

@@ -8,6 +8,7 @@ DATA/volumes/ID.parquet      whole volumes: MR and CT, each on its own grid (val
 DATA/contact/ID.png          a contact sheet a case
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from data_prep.volume import Volume
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a column changes meaning; another version is refused on reading."""
 
 PREP = 1
@@ -25,6 +26,10 @@ PREP = 1
 
 Split = Literal["train", "val", "test"]
 Arm = Literal["resize", "crop"]
+
+
+MASKS = ("head", "skull", "valid")
+"""The masks of a slice."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,33 @@ class SliceGrid:
 
 
 @dataclass(frozen=True)
-class Slices:
-    """Slice pairs of one split, n of them, indexed (n, y, x): y to anterior, x to the right.
+class PackedMasks:
+    """n masks of `size` x `size` pixels, eight pixels a byte, unpacked when rows are asked for."""
 
-    `mr_codes` are uint16; raw MR = codes * slope + intercept, with one slope and intercept a
-    volume, repeated for each of its slices. The windows are raw MR values that become -1 and 1:
-    of the head (`mr_head_window`) and of the whole volume (`mr_volume_window`).
+    bits: NDArray[np.uint8]
+    """(n, bytes), each row padded with zeros to a whole byte."""
+    size: int
+
+    def __len__(self) -> int:
+        """Number of masks."""
+        return len(self.bits)
+
+    def __getitem__(self, rows: int | slice | NDArray[Any]) -> NDArray[np.bool_]:
+        """Unpack one mask (y, x), or several (n, y, x)."""
+        bits = self.bits[rows]
+        flat = np.unpackbits(bits, axis=-1, count=self.size**2)
+        return flat.view(np.bool_).reshape(*bits.shape[:-1], self.size, self.size)
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Slice pairs of one split, n of them, y to anterior, x to the right; arrays may be read-only.
+
+    `mr_codes` are uint16, (n, channels, y, x), channels in the order of `Manifest.mr_channels`;
+    raw MR = codes * slope + intercept, (n, channels), with one slope and intercept a volume,
+    repeated for each of its slices. The windows, (n, channels, 2), are raw MR values that become
+    -1 and 1: of the head (`mr_head_window`) and of the whole volume (`mr_volume_window`).
+    `ct_hu` and the masks are (n, y, x).
     """
 
     subject: NDArray[np.str_]
@@ -57,9 +83,9 @@ class Slices:
     mr_head_window: NDArray[np.float64]
     mr_volume_window: NDArray[np.float64]
     ct_hu: NDArray[np.int16]
-    head: NDArray[np.bool_]
-    skull: NDArray[np.bool_]
-    valid: NDArray[np.bool_]
+    head: PackedMasks
+    skull: PackedMasks
+    valid: PackedMasks
     """Head that lies inside the MR's field of view."""
 
     def __len__(self) -> int:
@@ -67,9 +93,26 @@ class Slices:
         return len(self.z)
 
 
+def slices_from(columns: Mapping[str, NDArray[Any]]) -> Slices:
+    """Slices from their columns by name, masks as packed bits (n, bytes)."""
+    size = columns["ct_hu"].shape[-1]
+    whole: dict[str, Any] = dict(columns)
+    whole |= {name: PackedMasks(columns[name], size) for name in MASKS}
+    return Slices(**whole)
+
+
+@dataclass(frozen=True)
+class MrChannel:
+    """One MR of a patient, raw units on its own grid, and the values that become -1 and 1."""
+
+    volume: Volume
+    head_window: tuple[float, float]
+    volume_window: tuple[float, float]
+
+
 @dataclass(frozen=True)
 class CaseVolumes:
-    """One patient in 3D: MR on its own grid, CT and masks on the CT's own grid, both RAS."""
+    """One patient in 3D: MR on its own grid, CT and masks on the CT's own grid, all RAS."""
 
     subject: str
     split: Split
@@ -82,12 +125,23 @@ class CaseVolumes:
     head: Volume
     skull: Volume
     mask_backend: str
+    further_mr: tuple[MrChannel, ...] = ()
+    """MR channels beside the first, each on its own grid."""
+
+    @property
+    def channels(self) -> tuple[MrChannel, ...]:
+        """All MR channels, `mr` first."""
+        first = MrChannel(self.mr, self.mr_head_window, self.mr_volume_window)
+        return (first, *self.further_mr)
 
 
 def slice_schema(size: int) -> pa.Schema:
-    """Arrow columns of a slice shard; pixels as fixed-size binary, masks as packed bits."""
+    """Arrow columns of a slice shard; pixels as fixed-size binary, masks as packed bits.
+
+    What belongs to an MR is a list, an entry a channel.
+    """
     packed = pa.binary((size * size + 7) // 8)
-    window = pa.list_(pa.float64(), 2)
+    windows = pa.list_(pa.list_(pa.float64(), 2))
     return pa.schema(
         [
             pa.field("subject", pa.string(), nullable=False),
@@ -95,15 +149,13 @@ def slice_schema(size: int) -> pa.Schema:
             pa.field("z", pa.int32(), nullable=False),
             pa.field("spacing_mm", pa.list_(pa.float64(), 3), nullable=False),
             pa.field("affine", pa.list_(pa.float64(), 16), nullable=False),
-            pa.field("mr_codes", pa.binary(size * size * 2), nullable=False),
-            pa.field("mr_slope", pa.float64(), nullable=False),
-            pa.field("mr_intercept", pa.float64(), nullable=False),
-            pa.field("mr_head_window", window, nullable=False),
-            pa.field("mr_volume_window", window, nullable=False),
+            pa.field("mr_codes", pa.list_(pa.binary(size * size * 2)), nullable=False),
+            pa.field("mr_slope", pa.list_(pa.float64()), nullable=False),
+            pa.field("mr_intercept", pa.list_(pa.float64()), nullable=False),
+            pa.field("mr_head_window", windows, nullable=False),
+            pa.field("mr_volume_window", windows, nullable=False),
             pa.field("ct_hu", pa.binary(size * size * 2), nullable=False),
-            pa.field("head", packed, nullable=False),
-            pa.field("skull", packed, nullable=False),
-            pa.field("valid", packed, nullable=False),
+            *(pa.field(name, packed, nullable=False) for name in MASKS),
         ]
     )
 
@@ -159,4 +211,6 @@ class Manifest:
     mask_backends: tuple[str, ...]
     split_sha: str
     digest: str
-    """Identity of the data: sha256 over versions, grid and the hashes of all shards and splits."""
+    """Identity of the data: sha256 over versions, grid, channels, hashes of shards and splits."""
+    mr_channels: tuple[str, ...] = ("t1",)
+    """What the MR channels are, in their order in every shard."""

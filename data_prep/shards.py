@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data_prep.parquet import ShardError, from_fixed_binary, read_json, read_table, unpack
+from data_prep.parquet import ShardError, from_fixed_binary, read_json, read_table
 from data_prep.schema import (
     CASE_SCHEMA,
+    MASKS,
     PREP,
     SCHEMA_VERSION,
     CaseVolumes,
@@ -25,6 +27,7 @@ from data_prep.schema import (
     Slices,
     Split,
     slice_schema,
+    slices_from,
 )
 from data_prep.volume_shards import decode_volumes
 
@@ -48,26 +51,28 @@ def read_manifest(data: Path) -> Manifest:
         raise ShardError(f"{data}: no manifest.json, so no finished data folder. {_FINISH}")
     content = read_json(path, remedy=_FINISH)
     try:
+        for name, expected in (("schema_version", SCHEMA_VERSION), ("prep", PREP)):
+            if (found := content[name]) != expected:
+                raise ShardError(
+                    f"{path}: {name} {found}, this program reads {expected}. {_FINISH}"
+                )
         content["grid"] = SliceGrid(**content["grid"])
-        content["mask_backends"] = tuple(content["mask_backends"])
+        for name in ("mask_backends", "mr_channels"):
+            content[name] = tuple(content[name])
         manifest = Manifest(**content)
     except (KeyError, TypeError) as error:
         raise ShardError(f"{path}: not a manifest of ours ({error}). {_FINISH}") from error
-    for name, found, expected in (
-        ("schema_version", manifest.schema_version, SCHEMA_VERSION),
-        ("prep", manifest.prep, PREP),
-    ):
-        if found != expected:
-            raise ShardError(f"{path}: {name} {found}, this program reads {expected}. {_FINISH}")
-    if manifest.digest != manifest_digest(manifest.grid, manifest.files):
+    if manifest.digest != manifest_digest(manifest.grid, manifest.files, manifest.mr_channels):
         raise ShardError(f"{path}: its digest does not fit its files: edited or torn. {_FINISH}")
     return manifest
 
 
-def manifest_digest(grid: SliceGrid, files: dict[str, str]) -> str:
+def manifest_digest(
+    grid: SliceGrid, files: dict[str, str], mr_channels: tuple[str, ...] = ("t1",)
+) -> str:
     """Identity of the data: versions, grid, splits and shards, without the contact sheets."""
     counted = {name: sha for name, sha in files.items() if not name.startswith("contact/")}
-    facts = [SCHEMA_VERSION, PREP, asdict(grid), sorted(counted.items())]
+    facts = [SCHEMA_VERSION, PREP, asdict(grid), mr_channels, sorted(counted.items())]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -80,11 +85,12 @@ def read_slices(data: Path, split: Split) -> Slices:
     """All stored slice pairs of a split, ordered by (subject, z): val has all, train its pick.
 
     Test patients have none (they are read with `read_volumes`), so `split="test"` is empty.
-    Reads whole into memory: 3 bytes of MR, CT and masks a pixel and a half again while reading.
+    Reads whole into memory: 4.4 bytes a pixel (280 KiB a slice of 256 x 256), 2 more a further
+    channel. Training maps them from a cache instead (`data_prep.cache.open_slices`).
     """
     manifest = read_manifest(data)
     size, total = manifest.grid.size, manifest.num_slices.get(split, 0)
-    columns = _empty_columns(total, size)
+    columns = _empty_columns(total, size, len(manifest.mr_channels))
     start = 0
     for subject in _cases(data, manifest, split):
         name = f"slices/{subject}.parquet"
@@ -94,12 +100,13 @@ def read_slices(data: Path, split: Split) -> Slices:
         stop = start + table.num_rows
         if stop > total:
             raise ShardError(f"{data / name}: more rows than the manifest counts. {_FINISH}")
-        _fill(columns, slice(start, stop), table, size)
+        _check_channels(table, manifest.mr_channels, path=data / name)
+        _fill(columns, slice(start, stop), table)
         start = stop
     if start != total:
         raise ShardError(f"{data}: {start} {split} slices, the manifest counts {total}. {_FINISH}")
-    subject_column = np.array(columns.pop("subject").tolist(), dtype=np.str_)
-    return Slices(subject=subject_column, **columns)
+    columns["subject"] = np.array(columns["subject"].tolist(), dtype=np.str_)
+    return slices_from(columns)
 
 
 def read_volumes(data: Path, subject: str) -> CaseVolumes:
@@ -135,30 +142,34 @@ def _cases(data: Path, manifest: Manifest, split: Split) -> list[str]:
     return sorted(case for case in prepared if splits.get(case) == split)
 
 
-def _empty_columns(num: int, size: int) -> dict[str, NDArray[Any]]:
+def _check_channels(table: pa.Table, expected: tuple[str, ...], *, path: Path) -> None:
+    found = set(pc.list_value_length(table["mr_codes"]).to_pylist())
+    if found - {len(expected)}:
+        raise ShardError(
+            f"{path}: {', '.join(map(str, sorted(found)))} MR channels a slice, the manifest names "
+            f"{len(expected)} ({', '.join(expected)}). {_FINISH}"
+        )
+
+
+def _empty_columns(num: int, size: int, channels: int) -> dict[str, NDArray[Any]]:
     return {
         "subject": np.empty(num, object),
         "z": np.empty(num, np.int32),
-        "mr_codes": np.empty((num, size, size), np.uint16),
-        "mr_slope": np.empty(num, np.float64),
-        "mr_intercept": np.empty(num, np.float64),
-        "mr_head_window": np.empty((num, 2), np.float64),
-        "mr_volume_window": np.empty((num, 2), np.float64),
+        "mr_codes": np.empty((num, channels, size, size), np.uint16),
+        "mr_slope": np.empty((num, channels), np.float64),
+        "mr_intercept": np.empty((num, channels), np.float64),
+        "mr_head_window": np.empty((num, channels, 2), np.float64),
+        "mr_volume_window": np.empty((num, channels, 2), np.float64),
         "ct_hu": np.empty((num, size, size), np.int16),
-        "head": np.empty((num, size, size), np.bool_),
-        "skull": np.empty((num, size, size), np.bool_),
-        "valid": np.empty((num, size, size), np.bool_),
+        **{name: np.empty((num, (size * size + 7) // 8), np.uint8) for name in MASKS},
     }
 
 
-def _fill(columns: dict[str, NDArray[Any]], rows: slice, table: pa.Table, size: int) -> None:
-    columns["subject"][rows] = table["subject"].to_pylist()
-    for name in ("z", "mr_slope", "mr_intercept"):
-        columns[name][rows] = table[name].to_numpy()
-    for name in ("mr_head_window", "mr_volume_window"):
-        columns[name][rows] = np.array(table[name].to_pylist(), np.float64).reshape(-1, 2)
-    for name, dtype in (("mr_codes", "<u2"), ("ct_hu", "<i2")):
-        columns[name][rows] = from_fixed_binary(table[name], dtype).reshape(-1, size, size)
-    for name in ("head", "skull", "valid"):
-        packed = from_fixed_binary(table[name], "u1")
-        columns[name][rows] = unpack(packed, (size, size))
+def _fill(columns: dict[str, NDArray[Any]], rows: slice, table: pa.Table) -> None:
+    for name in ("subject", "z", "mr_slope", "mr_intercept", "mr_head_window", "mr_volume_window"):
+        columns[name][rows] = table[name].to_pylist()
+    cells = {"mr_codes": pc.list_flatten(table["mr_codes"])}
+    cells |= {name: table[name] for name in ("ct_hu", *MASKS)}
+    for name, column in cells.items():
+        into = columns[name][rows]
+        into[...] = from_fixed_binary(column, into.dtype.newbyteorder("<").str).reshape(into.shape)

@@ -11,8 +11,8 @@ from scipy import ndimage
 from skimage.measure import block_reduce
 
 from data_prep.intensity import AIR_HU
-from data_prep.parquet import fixed_binary, pack
-from data_prep.schema import CaseVolumes, slice_schema
+from data_prep.parquet import fixed_binary, listed_binary, pack
+from data_prep.schema import MASKS, CaseVolumes, slice_schema
 from data_prep.volume import Grid, Volume, resample
 from data_prep.volume_shards import MrCodes, code_mr, mr_scale
 from data_prep.windows import At, moved, random_shifts, widened, window_grid
@@ -62,16 +62,14 @@ def build_slices(
         shifts = random_shifts(
             case.head, size=size, pixel_mm=pixel_mm, subject=case.subject, seed=seed
         )
-    wide = widened(grid, int(np.abs(shifts).max(initial=0)))
-    slope, intercept = mr_scale(case.mr.array)
-    mr = resample(case.mr, wide, fill=intercept, antialias=True).array
+    wide = _wide(grid, shifts)
     ct = resample(case.ct, wide, fill=AIR_HU, antialias=True).array
     head = resample(case.head, wide, order=0).array
     with_mr = resample(field_of_view(case.mr), wide, order=0).array
     skull = resample(case.skull, wide, order=0).array
     return SliceStack(
         grid=grid,
-        mr=code_mr(_planes(mr, shifts, size), slope=slope, intercept=intercept),
+        mr=mr_slices(case.mr, grid, shifts),
         ct_hu=np.rint(_planes(ct, shifts, size)).astype(np.int16),
         head=_planes(head, shifts, size),
         skull=_planes(skull, shifts, size),
@@ -94,21 +92,33 @@ def pick_slices(
 def slice_table(case: CaseVolumes, stack: SliceStack, chosen: NDArray[np.intp]) -> pa.Table:
     """The rows of a slice shard, columns as `slice_schema`, of the slices `chosen`."""
     num, size = len(chosen), stack.ct_hu.shape[1]
+    coded = [stack.mr, *(mr_slices(one.volume, stack.grid, stack.shifts) for one in case.further_mr)]
+    codes = np.stack([one.codes[chosen] for one in coded], axis=1)
     columns: dict[str, Any] = {
         "subject": [case.subject] * num,
         "split": [case.split] * num,
         "z": chosen.astype(np.int32),
         "spacing_mm": [list(stack.grid.spacing_mm)] * num,
         "affine": [moved(stack.grid, stack.shifts[z]).ravel().tolist() for z in chosen],
-        "mr_codes": fixed_binary(stack.mr.codes[chosen].astype("<u2")),
-        "mr_slope": [stack.mr.slope] * num,
-        "mr_intercept": [stack.mr.intercept] * num,
-        "mr_head_window": [list(case.mr_head_window)] * num,
-        "mr_volume_window": [list(case.mr_volume_window)] * num,
+        "mr_codes": listed_binary(codes.astype("<u2")),
+        "mr_slope": [[one.slope for one in coded]] * num,
+        "mr_intercept": [[one.intercept for one in coded]] * num,
+        "mr_head_window": [[list(one.head_window) for one in case.channels]] * num,
+        "mr_volume_window": [[list(one.volume_window) for one in case.channels]] * num,
         "ct_hu": fixed_binary(stack.ct_hu[chosen].astype("<i2")),
-        **{n: fixed_binary(pack(getattr(stack, n)[chosen])) for n in ("head", "skull", "valid")},
+        **{n: fixed_binary(pack(getattr(stack, n)[chosen])) for n in MASKS},
     }
     return pa.table(columns, schema=slice_schema(size))
+
+
+def mr_slices(mr: Volume, grid: Grid, shifts: NDArray[np.int64]) -> MrCodes:
+    """An MR on windows of `grid` moved by `shifts`, (n, y, x), its own darkest value outside it.
+
+    Blurred before a coarser sampling, interpolated linearly, coded with the whole volume's scale.
+    """
+    slope, intercept = mr_scale(mr.array)
+    raw = resample(mr, _wide(grid, shifts), fill=intercept, antialias=True).array
+    return code_mr(_planes(raw, shifts, grid.shape[0]), slope=slope, intercept=intercept)
 
 
 def share_inside(mask: Volume, grid: Grid) -> float:
@@ -146,6 +156,10 @@ def field_of_view(mr: Volume) -> Volume:
         fine = np.repeat(fine, factor, axis=axis)
     i, j, k = mr.array.shape
     return mr.with_array(~(darkest & fine[:i, :j, :k]))
+
+
+def _wide(grid: Grid, shifts: NDArray[np.int64]) -> Grid:
+    return widened(grid, int(np.abs(shifts).max(initial=0)))
 
 
 def _planes(array: NDArray[Any], shifts: NDArray[np.int64], size: int) -> NDArray[Any]:

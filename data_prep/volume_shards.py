@@ -9,31 +9,34 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data_prep.parquet import ShardError, pack, unpack
-from data_prep.schema import CaseVolumes, Split
+from data_prep.schema import CaseVolumes, MrChannel, Split
 from data_prep.volume import Volume
 
-_IMAGES = ("mr", "ct")
+_SHAPE = pa.list_(pa.int32(), 3)
+_AFFINE = pa.list_(pa.float64(), 16)
 
 VOLUME_SCHEMA = pa.schema(
     [
         pa.field("subject", pa.string(), nullable=False),
-        pa.field("mr_slope", pa.float64(), nullable=False),
-        pa.field("mr_intercept", pa.float64(), nullable=False),
-        pa.field("mr_head_window", pa.list_(pa.float64(), 2), nullable=False),
-        pa.field("mr_volume_window", pa.list_(pa.float64(), 2), nullable=False),
+        pa.field("mr_slope", pa.list_(pa.float64()), nullable=False),
+        pa.field("mr_intercept", pa.list_(pa.float64()), nullable=False),
+        pa.field("mr_head_window", pa.list_(pa.list_(pa.float64(), 2)), nullable=False),
+        pa.field("mr_volume_window", pa.list_(pa.list_(pa.float64(), 2)), nullable=False),
+        pa.field("mr_shape", pa.list_(_SHAPE), nullable=False),
+        pa.field("mr_affine", pa.list_(_AFFINE), nullable=False),
+        pa.field("mr_codes", pa.list_(pa.large_binary()), nullable=False),
         pa.field("mask_backend", pa.string(), nullable=False),
-        *(pa.field(f"{name}_shape", pa.list_(pa.int32(), 3), nullable=False) for name in _IMAGES),
-        *(
-            pa.field(f"{name}_affine", pa.list_(pa.float64(), 16), nullable=False)
-            for name in _IMAGES
-        ),
-        pa.field("mr_codes", pa.large_binary(), nullable=False),
+        pa.field("ct_shape", _SHAPE, nullable=False),
+        pa.field("ct_affine", _AFFINE, nullable=False),
         pa.field("ct_hu", pa.large_binary(), nullable=False),
         pa.field("head", pa.large_binary(), nullable=False),
         pa.field("skull", pa.large_binary(), nullable=False),
     ]
 )
-"""Pixels are little-endian in C order of (i, j, k); masks are packed bits on the CT's grid."""
+"""Pixels are little-endian in C order of (i, j, k); masks are packed bits on the CT's grid.
+
+What belongs to an MR is a list, an entry a channel.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,19 +75,20 @@ def code_mr(mr_raw: NDArray[Any], *, slope: float, intercept: float) -> MrCodes:
 
 def encode_volumes(case: CaseVolumes) -> pa.Table:
     """One row; the split is left out, for `splits.json` alone says it."""
-    coded = encode_mr(case.mr.array)
+    channels = case.channels
+    coded = [encode_mr(one.volume.array) for one in channels]
     row = {
         "subject": case.subject,
-        "mr_slope": coded.slope,
-        "mr_intercept": coded.intercept,
-        "mr_head_window": list(case.mr_head_window),
-        "mr_volume_window": list(case.mr_volume_window),
+        "mr_slope": [one.slope for one in coded],
+        "mr_intercept": [one.intercept for one in coded],
+        "mr_head_window": [list(one.head_window) for one in channels],
+        "mr_volume_window": [list(one.volume_window) for one in channels],
+        "mr_shape": [list(one.volume.array.shape) for one in channels],
+        "mr_affine": [one.volume.affine.ravel().tolist() for one in channels],
+        "mr_codes": [one.codes.astype("<u2").tobytes() for one in coded],
         "mask_backend": case.mask_backend,
-        "mr_shape": list(case.mr.array.shape),
         "ct_shape": list(case.ct.array.shape),
-        "mr_affine": case.mr.affine.ravel().tolist(),
         "ct_affine": case.ct.affine.ravel().tolist(),
-        "mr_codes": coded.codes.astype("<u2").tobytes(),
         "ct_hu": case.ct.array.astype("<i2").tobytes(),
         "head": pack(case.head.array[None]).tobytes(),
         "skull": pack(case.skull.array[None]).tobytes(),
@@ -98,28 +102,36 @@ def decode_volumes(table: pa.Table, split: Split, *, path: Path) -> CaseVolumes:
         raise ShardError(f"{path}: not one row of volume columns. Run `pct prep` again.")
     row = {name: table[name][0] for name in table.schema.names}
     facts = {name: row[name].as_py() for name in row if name not in _PIXELS}
-    mr_shape, ct_shape = tuple(facts["mr_shape"]), tuple(facts["ct_shape"])
-    mr_affine = np.array(facts["mr_affine"]).reshape(4, 4)
-    ct_affine = np.array(facts["ct_affine"]).reshape(4, 4)
-    codes = _pixels(row["mr_codes"], "<u2").reshape(mr_shape)
+    ct_shape, ct_affine = tuple(facts["ct_shape"]), np.array(facts["ct_affine"]).reshape(4, 4)
+    channels = [_channel(facts, cell, at) for at, cell in enumerate(row["mr_codes"].values)]
     masks = {
         name: Volume(unpack(_pixels(row[name], "u1")[None], ct_shape)[0], ct_affine)
         for name in ("head", "skull")
     }
-    mr = MrCodes(codes, facts["mr_slope"], facts["mr_intercept"]).raw()
     return CaseVolumes(
         subject=facts["subject"],
         split=split,
-        mr=Volume(mr, mr_affine),
-        mr_head_window=_pair(facts["mr_head_window"]),
-        mr_volume_window=_pair(facts["mr_volume_window"]),
+        mr=channels[0].volume,
+        mr_head_window=channels[0].head_window,
+        mr_volume_window=channels[0].volume_window,
         ct=Volume(_pixels(row["ct_hu"], "<i2").reshape(ct_shape).copy(), ct_affine),
         mask_backend=facts["mask_backend"],
+        further_mr=tuple(channels[1:]),
         **masks,
     )
 
 
 _PIXELS = ("mr_codes", "ct_hu", "head", "skull")
+
+
+def _channel(facts: dict[str, Any], cell: pa.Scalar, at: int) -> MrChannel:
+    codes = _pixels(cell, "<u2").reshape(facts["mr_shape"][at])
+    raw = MrCodes(codes, facts["mr_slope"][at], facts["mr_intercept"][at]).raw()
+    return MrChannel(
+        Volume(raw, np.array(facts["mr_affine"][at]).reshape(4, 4)),
+        head_window=_pair(facts["mr_head_window"][at]),
+        volume_window=_pair(facts["mr_volume_window"][at]),
+    )
 
 
 def _pixels(cell: pa.Scalar, dtype: str) -> NDArray[Any]:

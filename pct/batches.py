@@ -9,18 +9,19 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_prep.intensity import hu_to_unit, mr_to_unit
+from data_prep.intensity import CT_RANGE_HU, to_unit_in_place
 from data_prep.schema import Slices as SliceTable
 from pct.config import Run
 
 Images = Float[Tensor, "batch 1 height width"]
+Channels = Float[Tensor, "batch channels height width"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Paired slices: MR and CT in [-1, 1]; `head` is 1 where the head has MR, else 0."""
+    """Paired slices: MR channels and CT in [-1, 1]; `head` is 1 where the head has MR, else 0."""
 
-    mr: Images
+    mr: Channels
     ct: Images
     head: Images
 
@@ -33,20 +34,18 @@ class Batch:
 
 def make_batch(table: SliceTable, rows: NDArray[np.int64], run: Run, device: torch.device) -> Batch:
     """Decode rows of a slice table to [-1, 1] float32 on `device`."""
-
-    def column(values: NDArray[np.float64]) -> NDArray[np.float32]:
-        return values[rows].astype(np.float32).reshape(-1, 1, 1)
-
     window = table.mr_head_window if run.data.mr_window == "head" else table.mr_volume_window
-    raw = table.mr_codes[rows].astype(np.float32) * column(table.mr_slope)
-    raw += column(table.mr_intercept)
-    mr = mr_to_unit(raw, column(window[:, 0]), column(window[:, 1]))
-    ct = hu_to_unit(table.ct_hu[rows].astype(np.float32))
-    head = table.valid[rows].astype(np.float32)
-    tensors = (
-        torch.from_numpy(np.ascontiguousarray(a))[:, None].to(device) for a in (mr, ct, head)
+    slope, intercept, low, high = (
+        column[rows].astype(np.float32)[..., None, None]
+        for column in (table.mr_slope, table.mr_intercept, window[..., 0], window[..., 1])
     )
-    return Batch(*tensors)
+    raw = table.mr_codes[rows].astype(np.float32)
+    raw *= slope
+    raw += intercept
+    mr = to_unit_in_place(raw, low, high)
+    ct = to_unit_in_place(table.ct_hu[rows, None].astype(np.float32), *CT_RANGE_HU)
+    head = table.valid[rows][:, None].astype(np.float32)
+    return Batch(*(torch.from_numpy(image).to(device) for image in (mr, ct, head)))
 
 
 def epoch_order(count: int, *, seed: int, epoch: int) -> NDArray[np.int64]:

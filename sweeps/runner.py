@@ -119,10 +119,18 @@ def connect(address: str, **options: Any) -> None:
         address=address,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": {k: os.environ[k] for k in ENVIRONMENT}},
+        runtime_env={"env_vars": worker_environment()},
         **local,
         **options,
     )
+
+
+def worker_environment() -> dict[str, str]:
+    """What workers must find in their environment, whatever node they run on."""
+    environment = {name: os.environ[name] for name in ENVIRONMENT}
+    if cache := os.environ.get("PCT_CACHE"):
+        environment["PCT_CACHE"] = os.path.abspath(cache)  # they run in folders of their own
+    return environment
 
 
 def num_slots(resources: dict[str, float], need: Run) -> int:

@@ -223,6 +223,12 @@ def check_fit(leaf: Leaf, manifest: Manifest, data: Path) -> None:
             f"of {grid.size}. Prepare them: pct prep SOURCE --from DIR --to DATA --arm {wants.arm} "
             f"--size {wants.size}."
         )
+    if len(manifest.mr_channels) != 1:
+        raise WrongData(
+            f"{data} holds {len(manifest.mr_channels)} MR channels a slice "
+            f"({', '.join(manifest.mr_channels)}), the generator takes 1. Prepare it with one MR "
+            "a case."
+        )
     if len(manifest.mask_backends) > 1:
         raise WrongData(
             f"{data} mixes masks by {' and '.join(manifest.mask_backends)}, whose scores must not "

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data_prep.cache import open_slices
 from data_prep.picture import draw_grid, error_tile, hu_tile, mr_tile
-from data_prep.shards import read_manifest, read_slices
+from data_prep.shards import read_manifest
 from pct.cohort import cohort
 from pct.model import Model
 from pct.networks import Generator
@@ -35,7 +36,7 @@ def train_leaf(job: Job, *, report: Report, device: torch.device | None = None) 
     began = time.perf_counter()
     store = Store(job.store)
     state = resume(job, store, device)
-    data = TrainingData(*(read_slices(Path(job.data), split) for split in ("train", "val")))
+    data = TrainingData(*(open_slices(Path(job.data), split) for split in ("train", "val")))
     rolling: list[str] = []
     if rank() == 0:
         replay(job, store, state.epoch)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data_prep.schema import Slices
+from data_prep.parquet import pack
+from data_prep.schema import PackedMasks, Slices
 from pct.config import Run, build_run, load_preset, merge
 
 if TYPE_CHECKING:
@@ -40,20 +41,21 @@ def disc_slices(*, cases: int, per_case: int, size: int = 32, seed: int = 0) -> 
     ct = np.where(rim, 900, np.where(head, 40 + texture, -1000))
     mr = np.where(rim, 80, np.where(head, 700 + 8 * texture, 20))
     subject = np.repeat([f"case-{i}" for i in range(cases)], per_case)
-    ones = np.ones(count)
-    window = np.stack([ones * 20, ones * 1100], 1)
+    ones = np.ones((count, 1))
+    window = np.stack([ones * 20, ones * 1100], -1)
+    rims, heads = (PackedMasks(pack(mask), size) for mask in (rim, head))
     return Slices(
         subject=subject,
         z=np.tile(np.arange(per_case, dtype=np.int32), cases),
-        mr_codes=mr.clip(0).astype(np.uint16),
+        mr_codes=mr.clip(0).astype(np.uint16)[:, None],
         mr_slope=ones,
         mr_intercept=ones * 0,
         mr_head_window=window,
         mr_volume_window=window,
         ct_hu=ct.astype(np.int16),
-        head=head,
-        skull=rim,
-        valid=head,
+        head=heads,
+        skull=rims,
+        valid=heads,
     )
 
 

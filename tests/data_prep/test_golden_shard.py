@@ -1,6 +1,7 @@
 """The numbers in a shard are those that PREP stands for."""
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from data_prep.one_case import prepare_case
@@ -72,8 +73,9 @@ def shard(tmp_path_factory):
 
 
 def numbers(table):
-    raw = from_fixed_binary(table["mr_codes"], "<u2").astype(np.float64)
-    slope, intercept = table["mr_slope"][0].as_py(), table["mr_intercept"][0].as_py()
+    assert set(pc.list_value_length(table["mr_codes"]).to_pylist()) == {1}
+    raw = from_fixed_binary(pc.list_flatten(table["mr_codes"]), "<u2").astype(np.float64)
+    (slope,), (intercept,) = table["mr_slope"][0].as_py(), table["mr_intercept"][0].as_py()
     ct = from_fixed_binary(table["ct_hu"], "<i2").astype(np.float64)
     masks = {}
     for name in ("head", "skull", "valid"):
@@ -86,8 +88,8 @@ def numbers(table):
         "first z": table["z"][0].as_py(),
         "mr_slope": slope,
         "mr_intercept": intercept,
-        "head window": table["mr_head_window"][0].as_py(),
-        "volume window": table["mr_volume_window"][0].as_py(),
+        "head window": table["mr_head_window"][0].as_py()[0],
+        "volume window": table["mr_volume_window"][0].as_py()[0],
         "mean raw MR": float((raw * slope + intercept).mean()),
         "mean HU": float(ct.mean()),
         "mean HU in the head": float(ct[head].mean()),

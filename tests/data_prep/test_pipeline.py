@@ -46,7 +46,7 @@ def test_a_collection_becomes_a_data_folder(made):
     assert manifest.grid.slice_mm == 8.0
     train = read_slices(made, "train")
     assert len(train) == 10
-    assert train.valid.mean(axis=(1, 2)).min() >= 0.05
+    assert train.valid[:].mean(axis=(1, 2)).min() >= 0.05
     volumes = read_volumes(made, list_cases(made, "test")[0])
     assert volumes.mr_head_window[1] > volumes.mr_head_window[0] >= 0
     assert not any(made.with_name("data.private").glob("work/*.parquet"))

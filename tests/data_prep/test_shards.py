@@ -128,7 +128,7 @@ def test_slices_come_back_as_they_were_cut_ordered_by_subject_and_z(made):
         for name in ("head", "skull", "valid"):
             assert (getattr(train, name)[row] == getattr(stack, name)[z]).all()
         assert train.mr_slope[row] == stack.mr.slope
-        assert tuple(train.mr_head_window[row]) == case.mr_head_window
+        assert tuple(train.mr_head_window[row, 0]) == case.mr_head_window
 
 
 def test_volumes_come_back_on_their_own_grids(made):
@@ -170,6 +170,12 @@ def test_pixels_survive_a_column_of_several_chunks():
     assert (from_fixed_binary(column[1:3], "<u2") == pixels[1:3]).all()
 
 
+def test_a_row_group_holds_a_batch_or_two(tmp_path):
+    write_table(pa.table({"a": range(40)}), tmp_path / "x.parquet")
+    facts = pq.read_metadata(tmp_path / "x.parquet")
+    assert [facts.row_group(i).num_rows for i in range(facts.num_row_groups)] == [16, 16, 8]
+
+
 def test_equal_cases_make_equal_files(made, tmp_path):
     build(tmp_path / "again", CASES)
     assert (tmp_path / "again/manifest.json").read_bytes() == (made / "manifest.json").read_bytes()
@@ -180,8 +186,8 @@ def test_the_numbers_in_a_shard_are_those_of_this_prep_version(made):
     train = read_slices(made, "train")
     ramp = np.linspace(-1, 1, SIZE)
     weights = ramp[:, None] + 2 * ramp  # tells rows from columns and both directions
-    found = [float((part * weights).sum()) for part in (train.mr_codes, train.ct_hu)]
-    masks = [int(part.sum()) for part in (train.head, train.skull, train.valid)]
+    found = [float((part * weights).sum()) for part in (train.mr_codes[:, 0], train.ct_hu)]
+    masks = [int(part[:].sum()) for part in (train.head, train.skull, train.valid)]
     assert found == pytest.approx(GOLDEN_IMAGES, rel=1e-5)
     assert masks == GOLDEN_MASKS
     assert train.z.tolist() == GOLDEN_Z
@@ -226,7 +232,7 @@ def test_a_missing_shard_is_refused(data):
 
 def test_a_foreign_parquet_file_is_refused(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(ShardError, match=r"pct\.schema is none, this program reads 1"):
+    with pytest.raises(ShardError, match=r"pct\.schema is none, this program reads 2"):
         read_table(tmp_path / "x.parquet")
 
 
@@ -253,7 +259,7 @@ def test_a_folder_without_manifest_is_unfinished(data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 0}, "schema_version 0, this program reads 1"),
+        ({"schema_version": 1}, "schema_version 1, this program reads 2"),
         ({"prep": 7}, "prep 7, this program reads 1"),
         ({"digest": "0"}, "its digest does not fit its files"),
         ({"colour": "red"}, "not a manifest of ours"),

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from data_prep.intensity import CT_RANGE_HU, hu_to_unit, mr_to_unit, to_unit_in_place
+from data_prep.parquet import pack
+from data_prep.schema import PackedMasks
 from pct.batches import epoch_order, make_batch, num_steps, rank_rows
 from tests.tiny import disc_slices, tiny_run
 
@@ -23,19 +26,28 @@ def test_images_lie_in_minus_one_to_one_and_air_is_minus_one():
         assert image.shape == (4, 1, 32, 32)
         assert image.dtype == torch.float32
         assert image.abs().max() <= 1
-    assert torch.equal(batch.ct[:, 0][torch.from_numpy(~table.head)].unique(), torch.tensor([-1.0]))
-    rim = batch.ct[:, 0][torch.from_numpy(table.skull)]
+    air = batch.ct[:, 0][torch.from_numpy(~table.head[:])]
+    assert torch.equal(air.unique(), torch.tensor([-1.0]))
+    rim = batch.ct[:, 0][torch.from_numpy(table.skull[:])]
     torch.testing.assert_close(rim, torch.full_like(rim, (900 + 1000) / 2000 - 1))
 
 
 def test_mr_is_scaled_by_the_window_that_the_run_asks_for():
     table = disc_slices(cases=1, per_case=2)
     table = replace(table, mr_volume_window=table.mr_volume_window * [1, 2])
-    raw = table.mr_codes.astype(float)
+    raw = table.mr_codes[:, 0].astype(float)
     for window, high in (("head", 1100), ("volume", 2200)):
         expected = np.clip((raw - 20) * 2 / (high - 20) - 1, -1, 1)
         found = batch_of(table, data={"mr_window": window, "size": 32}).mr[:, 0].numpy()
         np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_scaling_in_place_equals_the_scaling_of_prediction_bit_for_bit():
+    values = np.random.default_rng(0).normal(400, 900, (3, 1, 8, 8)).astype(np.float32)
+    low, high = np.float32([[[[3.7]]], [[[-40]]], [[[0.1]]]]), np.float32(1100.3)
+    expected = mr_to_unit(values, low, high)
+    assert np.array_equal(to_unit_in_place(values.copy(), low, high), expected)
+    assert np.array_equal(to_unit_in_place(values.copy(), *CT_RANGE_HU), hu_to_unit(values))
 
 
 def test_mr_does_not_depend_on_how_it_was_coded():
@@ -51,9 +63,9 @@ def test_mr_does_not_depend_on_how_it_was_coded():
 
 def test_the_head_of_a_batch_is_the_head_with_mr():
     table = disc_slices(cases=1, per_case=2)
-    valid = table.valid.copy()
+    valid = table.valid[:]
     valid[:, :16] = False
-    head = batch_of(replace(table, valid=valid)).head
+    head = batch_of(replace(table, valid=PackedMasks(pack(valid), 32))).head
     assert torch.equal(head[:, 0] > 0, torch.from_numpy(valid))
     assert set(head.unique().tolist()) == {0.0, 1.0}
 

@@ -69,7 +69,7 @@ def test_a_perfect_pseudo_ct_scores_the_reference_line_of_ngf():
 
 def test_a_slice_that_is_all_head_has_no_background():
     table = disc_slices(cases=1, per_case=1)
-    table = replace(table, valid=np.ones_like(table.valid))
+    table = replace(table, valid=replace(table.valid, bits=np.full_like(table.valid.bits, 255)))
     assert validate(Returns(lambda mr: mr * 0), table, tiny_run())["val/bg"] == 0.0
 
 

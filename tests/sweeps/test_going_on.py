@@ -91,3 +91,11 @@ def test_data_with_masks_of_two_kinds_is_refused_before_anything_runs(phantom_da
     leaf = Leaf("plain", tiny_run(), {})
     with pytest.raises(WrongData, match="mixes masks by file-1 and threshold-1"):
         check_fit(leaf, manifest, phantom_data)
+
+
+def test_data_of_several_mr_channels_is_refused_before_anything_runs(phantom_data):
+    manifest = replace(read_manifest(phantom_data), mr_channels=("t1", "t2"))
+    leaf = Leaf("plain", tiny_run(), {})
+    message = r"holds 2 MR channels a slice \(t1, t2\), the generator takes 1\. Prepare it with one"
+    with pytest.raises(WrongData, match=message):
+        check_fit(leaf, manifest, phantom_data)
