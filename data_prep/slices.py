@@ -92,7 +92,8 @@ def pick_slices(
 def slice_table(case: CaseVolumes, stack: SliceStack, chosen: NDArray[np.intp]) -> pa.Table:
     """The rows of a slice shard, columns as `slice_schema`, of the slices `chosen`."""
     num, size = len(chosen), stack.ct_hu.shape[1]
-    coded = [stack.mr, *(mr_slices(one.volume, stack.grid, stack.shifts) for one in case.further_mr)]
+    further = (mr_slices(one.volume, stack.grid, stack.shifts) for one in case.further_mr)
+    coded = [stack.mr, *further]
     codes = np.stack([one.codes[chosen] for one in coded], axis=1)
     columns: dict[str, Any] = {
         "subject": [case.subject] * num,

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skimage.draw import polygon2mask
 from skimage.measure import find_contours
 
 from data_prep.one_case import prepare_case
-from data_prep.phantom import make_head
+from data_prep.phantom import centred_grid, make_head
 from data_prep.phantom_dicom import write_cohort
 from data_prep.records import Job, PrepConfig
 from data_prep.rtstruct import BadOutline, draw_head, find_head
@@ -73,6 +74,17 @@ def test_a_head_written_as_contours_reads_back(tmp_path, phantom, outline):
     mask = drawn(tmp_path, outline, phantom.ct.grid)
     assert mask.dtype == np.bool_
     assert dice(mask, phantom.head.array) > 0.98
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_closed_curve_is_filled_as_scikit_image_does(tmp_path, seed):
+    corners = np.random.default_rng(seed).uniform(-30, 30, (12, 2))  # it crosses itself
+    points = np.c_[corners, np.zeros(12)]
+    grid = centred_grid((40, 50, 3), (1.0, 1.0, 1.0))
+    to_voxel = corners * -1 - grid.affine[:2, 3]
+    assert np.array_equal(
+        drawn(tmp_path, [points], grid)[..., 1], polygon2mask((40, 50), np.round(to_voxel, 3))
+    )
 
 
 def test_a_contour_inside_another_is_a_hole(tmp_path, phantom):
