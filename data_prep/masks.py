@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 Backend = Literal["auto", "totalsegmentator", "threshold"]
 
-THRESHOLD = "threshold-1"
+THRESHOLD = "threshold-2"
 """Name and version of the method below; raised when its masks change."""
 
 FROM_FILE = "file-1"
@@ -28,10 +28,14 @@ FROM_FILE = "file-1"
 
 AIR_BELOW_HU = -300.0
 BONE_ABOVE_HU = 250.0
+DENSE_ABOVE_HU = 600.0
+"""Of 2 mm blocks that are bone or metal through and through."""
 
 Mask = NDArray[np.bool_]
 
 _COARSE_MM = 2.0
+_SINUS = 375
+"""Most blocks of 2 mm that a slice of a sinus has: 15 cm2."""
 _THIN_MM = 3.0
 """Radius of the opening: thinner things (couch shells, frame pins, blankets) fall off."""
 _GAP_MM = 8.0
@@ -114,27 +118,60 @@ def head_from_mr(mr: Volume) -> Volume:
 
 def _head_from_ct(ct: Volume) -> Mask:
     step = _steps(ct)
-    coarse = block_reduce(ct.array.astype(np.float32), step, np.mean, cval=-1000.0)
-    found = _solid(coarse > AIR_BELOW_HU, np.array(ct.spacing_mm) * step)
-    return _refine(found, step, where=ct.array > AIR_BELOW_HU)
+    coarse = block_reduce(ct.array, step, np.mean, cval=-1000.0)
+    tissue = coarse > AIR_BELOW_HU
+    metal = _bare_metal(coarse)
+    spacing_mm = np.array(ct.spacing_mm) * step
+    found = _solid(tissue & ~_spread(metal, 1), spacing_mm)
+    return _refine(found, step, where=ct.array > AIR_BELOW_HU, never=metal & ~found)
+
+
+def _bare_metal(coarse_hu: NDArray[Any]) -> Mask:
+    """Frame posts and pins: what is dense, stands out of the head's outline and meets the air.
+
+    Bone does not: where it stands out (nose, chin) skin covers it.
+    """
+    dense = coarse_hu > DENSE_ABOVE_HU
+    closed = _shrunk(_spread(coarse_hu > AIR_BELOW_HU, 1), 1)
+    filled = _fill(closed, most=_SINUS)  # not the room between head and frame
+    broad = _spread(_shrunk(filled, 5), 5)
+    bare = dense & ~broad & _spread(~filled, 1)
+    return dense & _spread(bare, 3)
+
+
+def _spread(mask: Mask, num_pixels: int) -> Mask:
+    """In-plane dilation by a square."""
+    width = 2 * num_pixels + 1
+    return np.asarray(ndimage.maximum_filter(mask, size=(width, width, 1)))
+
+
+def _shrunk(mask: Mask, num_pixels: int) -> Mask:
+    return ~_spread(~mask, num_pixels)
 
 
 def _bone(ct: Volume, head: Mask) -> Mask:
     """Bone inside the head: the largest component, and those above a fiftieth of it (the jaw)."""
     bone = head & (ct.array > BONE_ABOVE_HU)
-    labels, count = ndimage.label(bone, np.ones((3, 3, 3)))
-    if count == 0:
-        return bone
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return np.asarray((sizes >= sizes.max() / 50)[labels] & bone)
+    for box in ndimage.find_objects(bone.view(np.uint8)):
+        labels, _ = ndimage.label(bone[box], np.ones((3, 3, 3)))
+        sizes = np.bincount(labels[bone[box]])
+        bone[box] &= (sizes >= sizes.max() / 50)[labels]
+    return bone
 
 
 def _solid(tissue: Mask, spacing_mm: NDArray[Any]) -> Mask:
     """Open, keep the largest piece, grow back what the opening took off it, close, fill."""
     core = _largest(_erode(tissue, _THIN_MM, spacing_mm))
-    body = tissue & _dilate(core, 3 * _THIN_MM, spacing_mm)
-    return _fill(_close(_largest(body), _GAP_MM, spacing_mm))
+    solid = np.zeros_like(tissue)
+    margin = np.ceil(3 * _THIN_MM / spacing_mm).astype(int)
+    for box in ndimage.find_objects(core.view(np.uint8)):
+        wide = tuple(
+            slice(max(0, one.start - more), one.stop + more)
+            for one, more in zip(box, margin, strict=True)
+        )
+        body = tissue[wide] & _dilate(core[wide], 3 * _THIN_MM, spacing_mm)
+        solid[wide] = _close(_largest(body), _GAP_MM, spacing_mm)
+    return _fill(solid)
 
 
 def _erode(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
@@ -158,10 +195,19 @@ def _close(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
     return np.asarray(inside[i, j, k] | mask)
 
 
-def _fill(mask: Mask) -> Mask:
-    """Fill holes slice by slice: a cavity open to the neck is a hole in every axial slice."""
-    planes = [ndimage.binary_fill_holes(mask[..., k]) for k in range(mask.shape[2])]
-    return np.stack(planes, axis=2)
+def _fill(mask: Mask, *, most: float = np.inf) -> Mask:
+    """Fill holes slice by slice: a cavity open to the neck is a hole in every axial slice.
+
+    Those of more than `most` pixels stay open.
+    """
+    filled = np.empty_like(mask)
+    for k in range(mask.shape[2]):
+        labels, count = ndimage.label(~mask[..., k])
+        hole = np.bincount(labels.ravel(), minlength=count + 1) <= most
+        hole[labels[[0, -1]]] = hole[labels[:, [0, -1]]] = False
+        hole[0] = True  # the mask itself
+        filled[..., k] = hole[labels]
+    return filled
 
 
 def _largest(mask: Mask) -> Mask:
@@ -177,16 +223,25 @@ def _pieces(mask: Mask, *, least: float) -> Mask:
     labels, count = ndimage.label(mask)
     if count == 0:
         return mask
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
+    sizes = np.bincount(labels[mask])
     return np.asarray((sizes >= least * sizes.max())[labels] & mask)
 
 
-def _refine(coarse: Mask, step: tuple[int, ...], *, where: Mask) -> Mask:
-    """Bring a coarse mask to full resolution; `where` decides its outermost voxels anew."""
-    core = _enlarge(ndimage.binary_erosion(coarse, border_value=1), where.shape, step)
-    reach = _enlarge(ndimage.binary_dilation(coarse), where.shape, step)
-    return _fill(core | (reach & where))
+def _refine(
+    coarse: Mask, step: tuple[int, ...], *, where: Mask, never: Mask | None = None
+) -> Mask:
+    """Bring a coarse mask to full resolution; `where` decides its outermost voxels anew.
+
+    Blocks of `never` stay out of it.
+    """
+    core = ndimage.binary_erosion(coarse, border_value=1)
+    reach = ndimage.binary_dilation(coarse)
+    if never is not None:
+        reach &= ~never
+    fine = _enlarge(reach, where.shape, step)
+    fine &= where
+    fine |= _enlarge(core, where.shape, step)
+    return _fill(fine)
 
 
 def _enlarge(coarse: Mask, shape: tuple[int, ...], step: tuple[int, ...]) -> Mask:

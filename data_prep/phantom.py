@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from data_prep.phantom_anatomy import Anatomy, draw_anatomy, label_tissues
+from data_prep.phantom_fixtures import PLAIN, Fixtures, add_fixtures, add_rods
 from data_prep.phantom_tissues import BONE, CT_HU, MR_SIGNAL, Tissue
 from data_prep.volume import Grid, Volume
 
@@ -45,19 +46,21 @@ def make_head(
     num_slices: int = 48,
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 4.0),
     asymmetry: float = 1.0,
+    fixtures: Fixtures = PLAIN,
 ) -> Phantom:
     """The head of subject `seed`, the same for the same seed, MR and CT exactly aligned.
 
     The grid is centred at 0 mm and `size` x `size` x `num_slices`. The head is about 155 x 215 mm
     in-plane and reaches from the vertex, some 88 mm above, down through the grid's lowest slice.
-    `asymmetry` scales what tells left from right (0: the anatomy equals its mirror image).
+    `asymmetry` scales what tells left from right (0: the anatomy equals its mirror image);
+    `fixtures` adds what stands around the head.
     """
     grid = centred_grid((size, size, num_slices), spacing_mm)
     anatomy = draw_anatomy(seed, asymmetry=asymmetry)
     labels = label_tissues(anatomy, grid)
     return Phantom(
-        mr=scan_mr(labels, grid, seed=seed),
-        ct=scan_ct(labels, grid, anatomy=anatomy, seed=seed),
+        mr=scan_mr(labels, grid, seed=seed, fixtures=fixtures),
+        ct=scan_ct(labels, grid, anatomy=anatomy, seed=seed, fixtures=fixtures),
         head=Volume(labels != Tissue.AIR, grid.affine),
         skull=Volume(np.isin(labels, BONE), grid.affine),
     )
@@ -70,12 +73,17 @@ def centred_grid(shape: tuple[int, int, int], spacing_mm: tuple[float, float, fl
     return Grid(shape, affine)
 
 
-def scan_mr(labels: NDArray[np.uint8], grid: Grid, *, seed: int) -> Volume:
+def scan_mr(
+    labels: NDArray[np.uint8], grid: Grid, *, seed: int, fixtures: Fixtures = PLAIN
+) -> Volume:
     """A T1 image of tissue labels: subject's gain and contrast, shading, blur, Rician noise."""
     rng = np.random.default_rng([seed, 2])
     gain = rng.uniform(350, 1100)
     signal = MR_SIGNAL * rng.normal(1.0, 0.04, MR_SIGNAL.size).astype(np.float32) * gain
-    image = _blurred(signal.astype(np.float32)[labels], grid)
+    image = signal.astype(np.float32)[labels]
+    if fixtures.rods:
+        add_rods(image, grid, signal=float(signal[Tissue.FAT]), outside=labels == Tissue.AIR)
+    image = _blurred(image, grid)
     for axis in range(3):
         image *= _shading(grid, axis, rng)
     noise = np.float32(gain * rng.uniform(0.012, 0.022))
@@ -85,44 +93,25 @@ def scan_mr(labels: NDArray[np.uint8], grid: Grid, *, seed: int) -> Volume:
     return Volume(np.sqrt(image, out=image), grid.affine)
 
 
-def scan_ct(labels: NDArray[np.uint8], grid: Grid, *, anatomy: Anatomy, seed: int) -> Volume:
+def scan_ct(
+    labels: NDArray[np.uint8],
+    grid: Grid,
+    *,
+    anatomy: Anatomy,
+    seed: int,
+    fixtures: Fixtures = PLAIN,
+) -> Volume:
     """A CT of tissue labels with couch and frame outside the head, blur and noise of 10-15 HU."""
     rng = np.random.default_rng([seed, 3])
     hu = CT_HU + rng.normal(0, 3, CT_HU.size).astype(np.float32)
     hu[list(BONE)] *= rng.uniform(0.9, 1.12)
     image = hu[labels]
-    add_fixtures(image, grid, centre_mm=anatomy.affine[:3, 3], outside=labels == Tissue.AIR)
+    outside, centre_mm = labels == Tissue.AIR, anatomy.affine[:3, 3]
+    add_fixtures(image, grid, centre_mm=centre_mm, outside=outside, fixtures=fixtures)
     image = _blurred(image, grid)
     image += np.float32(rng.uniform(10, 15)) * rng.standard_normal(image.shape, np.float32)
     np.rint(np.clip(image, *HU_LIMITS, out=image), out=image)
     return Volume(image.astype(np.int16), grid.affine)
-
-
-def add_fixtures(
-    image: Array, grid: Grid, *, centre_mm: NDArray[np.float64], outside: NDArray[np.bool_]
-) -> None:
-    """Draw couch, frame posts and pins into an axial CT, in HU, wherever `outside` allows.
-
-    Posts (1600 HU) stand along z; pins (2900 HU) run from them to the scalp through three slices.
-    """
-    axes = [np.arange(n) * s for n, s in zip(grid.shape, grid.spacing_mm, strict=True)]
-    x, y, z = (axis + grid.affine[i, 3] - centre_mm[i] for i, axis in enumerate(axes))
-    x, y = x[:, None], y[None, :]
-    couch = np.abs(y + 110 - x**2 / 900)
-    plane = np.where((couch < 7) & (np.abs(x) < 100), -930.0, np.nan)
-    plane[(couch < 7) & (couch > 5) & (np.abs(x) < 100)] = -180.0
-    pins = np.zeros(plane.shape, bool)
-    for side_x, side_y in ((-1, 1), (1, 1), (-1, -1), (1, -1)):
-        post_x, post_y = 86.0 * side_x, 84.0 * side_y
-        plane[np.hypot(x - post_x, y - post_y) < 6] = 1600.0
-        along = (x * post_x + y * post_y) / np.hypot(post_x, post_y)
-        across = (x * post_y - y * post_x) / np.hypot(post_x, post_y)
-        pins |= (np.abs(across) < 2.5) & (along > 60) & (along < np.hypot(post_x, post_y))
-    posts = np.isfinite(plane)[:, :, None] & outside
-    np.copyto(image, plane[:, :, None], where=posts, casting="same_kind")
-    level = np.flatnonzero(np.abs(z - 20) <= max(3.0, grid.spacing_mm[2]))
-    reach = pins[:, :, None] & outside[:, :, level]
-    image[:, :, level] = np.where(reach, np.float32(2900), image[:, :, level])
 
 
 def _blurred(image: Array, grid: Grid) -> Array:
