@@ -23,6 +23,19 @@ MaxSlices = Annotated[int, typer.Option(help="training slices a patient")]
 MasksBy = Annotated[
     Literal["auto", "totalsegmentator", "threshold"], typer.Option(help="who draws the masks")
 ]
+SegmenterName = Annotated[
+    Literal["craniofacial", "total"],
+    typer.Option(help="TotalSegmentator's head and skull, or its skull alone"),
+]
+Fast = Annotated[bool, typer.Option("--fast", help="total at 3 mm")]
+Device = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="TotalSegmentator's: cpu, gpu, gpu:N or mps; default: gpu, else cpu"),
+]
+Weights = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="folder of TotalSegmentator's models; nothing is downloaded"),
+]
 Ids = Annotated[Literal["hash", "keep"], typer.Option(help="hide ids; keep: public data only")]
 Seed = Annotated[int, typer.Option(help="of the choice of slices")]
 AllowCut = Annotated[bool, typer.Option(help="take heads the grid cuts by over 2 %")]
@@ -39,6 +52,10 @@ def prep(
     pixel_mm: PixelMm = None,
     max_slices: MaxSlices = 30,
     masks: MasksBy = "auto",
+    segmenter: SegmenterName = "craniofacial",
+    fast: Fast = False,
+    device: Device = None,
+    weights: Weights = None,
     ids: Ids = "hash",
     seed: Seed = 0,
     allow_cut: AllowCut = False,
@@ -51,7 +68,8 @@ def prep(
 
     config = _config(
         arm=arm, size=size, pixel_mm=pixel_mm, max_slices=max_slices, masks=masks, ids=ids,
-        seed=seed, allow_cut=allow_cut,
+        seed=seed, allow_cut=allow_cut, segmenter=segmenter, fast=fast, device=device,
+        weights=weights,
     )  # fmt: skip
     found = _find(source, from_)
     cases = found if isinstance(found, list) else found.cases

@@ -5,10 +5,17 @@ import math
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from data_prep.errors import PctError
 from data_prep.intensity import mr_window
@@ -20,6 +27,7 @@ from data_prep.quality import Status, examine, verdict
 from data_prep.schema import Arm, CaseVolumes, Split
 from data_prep.slices import SliceStack, build_slices, slice_table
 from data_prep.sources import Case, load_head, load_pair
+from data_prep.totalseg import Segmenter, Setup
 from data_prep.volume import Volume
 from data_prep.volume_shards import encode_volumes
 
@@ -30,7 +38,10 @@ LOWEST_HU = -1024
 
 
 class PrepConfig(BaseModel):
-    """Settings of one data folder; all of them are part of what makes a case's files stale."""
+    """Settings of one data folder; all that can change it make a case's files stale.
+
+    `device` and `weights` say where TotalSegmentator runs and are not kept.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,9 +54,25 @@ class PrepConfig(BaseModel):
     allow_cut: bool = False
     """Take cases of which the grid holds less than 98 % of the head."""
     masks: Backend = "auto"
-    """For cases that bring no head mask of their own."""
+    """For cases that bring no head mask of their own; `prepare` settles `auto` once for all."""
+    segmenter: Segmenter = "craniofacial"
+    fast: bool = False
+    device: str | None = Field(None, pattern=r"^(cpu|mps|gpu(:\d+)?)$", exclude=True)
+    weights: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(None, exclude=True)
     seed: int = 0
     ids: IdPolicy = "hash"
+
+    @field_validator("fast")
+    @classmethod
+    def _fast_is_there(cls, fast: bool, info: ValidationInfo) -> bool:
+        if fast and info.data.get("segmenter") == "craniofacial":
+            raise ValueError("craniofacial has no fast model; take --segmenter total or no --fast")
+        return fast
+
+    @property
+    def setup(self) -> Setup:
+        """How TotalSegmentator is to run."""
+        return Setup(self.segmenter, self.fast, self.device, self.weights)
 
     @property
     def pixel(self) -> float:
@@ -125,8 +152,7 @@ def load_record(path: Path) -> CaseRecord | None:
 def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
     mr, ct = load_pair(job.case)
     ct = ct.with_array(np.maximum(ct.array, LOWEST_HU).astype(np.int16))
-    given = load_head(job.case)
-    masks = head_and_skull(ct, backend=job.config.masks) if given is None else skull_in(ct, given)
+    masks = _masks(job, ct)
     found = examine(mr, ct, masks)
     judged = verdict(found)
     record = replace(
@@ -155,6 +181,13 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
         write_table(slice_table(volumes, stack, chosen), slices_at(job.work, job.subject))
         write_table(encode_volumes(volumes), volume_at(job.work, job.subject))
     return record
+
+
+def _masks(job: Job, ct: Volume) -> Masks:
+    given = load_head(job.case)
+    if given is not None:
+        return skull_in(ct, given)
+    return head_and_skull(ct, backend=job.config.masks, setup=job.config.setup)
 
 
 def slices_at(work: Path, subject: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from data_prep import totalseg
+from data_prep import masks
 from data_prep.errors import PctError
 from data_prep.finish import SliceFiles, finish, read_splits
 from data_prep.one_case import (
@@ -63,14 +63,14 @@ def prepare(
     `on_case` hears each record in turn, in no fixed order. A `Pairing` also leaves pairing.csv in
     the private folder. Raises `BadPrep` for an unknown arm, a
     folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients,
-    `SegmentationFailed` where a back end that was asked for is not there.
+    `SegmentationFailed` where a back end that was asked for is not there. What `auto` takes is
+    settled here, once: a case where it then stops is refused, for masks of two kinds do not mix.
     """
     if config.arm != "resize":
         raise BadPrep(f"arm {config.arm!r} is not available yet: use --arm resize.")
-    if config.masks == "totalsegmentator":
-        totalseg.refuse_missing()
     to = to.absolute()
     _refuse_foreign(to)
+    config = config.model_copy(update={"masks": masks.choose(config.masks, config.setup)})
     private = private_folder(to)
     try:
         with FileLock(private / "lock", timeout=0):
