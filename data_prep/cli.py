@@ -28,6 +28,19 @@ MaxSlices = Annotated[int, typer.Option(help="training slices a patient")]
 MasksBy = Annotated[
     Literal["auto", "totalsegmentator", "threshold"], typer.Option(help="who draws the masks")
 ]
+SegmenterName = Annotated[
+    Literal["craniofacial", "total"],
+    typer.Option(help="TotalSegmentator's head and skull, or its skull alone"),
+]
+Fast = Annotated[bool, typer.Option("--fast", help="total at 3 mm")]
+Device = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="TotalSegmentator's: cpu, gpu, gpu:N or mps; default: gpu, else cpu"),
+]
+Weights = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="folder of TotalSegmentator's models; nothing is downloaded"),
+]
 Ids = Annotated[Literal["hash", "keep"], typer.Option(help="hide ids; keep: public data only")]
 Seed = Annotated[int, typer.Option(help="of the choice of slices")]
 AllowCut = Annotated[bool, typer.Option(help="take heads the grid cuts by over 2 %")]
@@ -63,6 +76,10 @@ def prep(
     crop_at: CropAt = "head",
     max_slices: MaxSlices = 30,
     masks: MasksBy = "auto",
+    segmenter: SegmenterName = "craniofacial",
+    fast: Fast = False,
+    device: Device = None,
+    weights: Weights = None,
     ids: Ids = "hash",
     seed: Seed = 0,
     allow_cut: AllowCut = False,
@@ -82,7 +99,8 @@ def prep(
 
     config = _config(
         arm=arm, size=size, pixel_mm=pixel_mm, crop_at=crop_at, max_slices=max_slices,
-        masks=masks, ids=ids, seed=seed, allow_cut=allow_cut, split=_rule(split, strata, splits),
+        masks=masks, ids=ids, seed=seed, allow_cut=allow_cut, segmenter=segmenter, fast=fast,
+        device=device, weights=weights, split=_rule(split, strata, splits),
     )  # fmt: skip
     found = _find(source, from_, pairing, about)
     cases = found if isinstance(found, list) else found.cases

@@ -14,6 +14,18 @@ from skimage.filters import threshold_otsu
 from skimage.measure import block_reduce
 
 from data_prep import totalseg
+from data_prep.outline import (
+    GAP_MM,
+    THIN_MM,
+    close,
+    dilate,
+    enlarge,
+    fill,
+    refine,
+    solid,
+    without_specks,
+)
+from data_prep.totalseg import SegmentationFailed, Setup
 from data_prep.volume import BadVolume, Volume, resample
 
 log = logging.getLogger(__name__)
@@ -26,6 +38,8 @@ THRESHOLD = "threshold-2"
 FROM_FILE = "file-1"
 """Name and version of a head mask that the collection brings."""
 
+DEFAULT = Setup()
+
 AIR_BELOW_HU = -300.0
 BONE_ABOVE_HU = 250.0
 DENSE_ABOVE_HU = 600.0
@@ -36,34 +50,63 @@ Mask = NDArray[np.bool_]
 _COARSE_MM = 2.0
 _SINUS = 375
 """Most blocks of 2 mm that a slice of a sinus has: 15 cm2."""
-_THIN_MM = 3.0
-"""Radius of the opening: thinner things (couch shells, frame pins, blankets) fall off."""
-_GAP_MM = 8.0
-"""Radius of the closing: nostrils and ear canals are bridged before holes are filled."""
+_GHOST = 0.3
+"""Share of an MR's brightness around, below which a block is noise or a ghost of something."""
+_SKIN = 0.2
+"""The same for the outermost voxels, next to what is head: they hold some air."""
+_CUBE_MM = 16.0
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Two masks on the CT's grid; `backend` says what drew them, for example `threshold-1`."""
+    """Two masks on the CT's grid; `backend` says what drew them, for example `threshold-2`."""
 
     head: Volume
     """Outline with scalp, filled: air in sinuses belongs to it, couch and frame do not (but for
-    some 10 mm of the pins that touch the skin)."""
+    some 2 mm of metal that touches the skin, and 6 mm of a cushion that does)."""
     skull: Volume
     backend: str
 
 
-def head_and_skull(ct: Volume, *, backend: Backend = "auto") -> Masks:
-    """Segment head and skull of a CT in HU.
+def choose(backend: Backend, setup: Setup = DEFAULT) -> Literal["totalsegmentator", "threshold"]:
+    """What draws the masks of a whole run: back ends are never mixed in one.
 
-    `auto` takes TotalSegmentator where its weights lie on disk, else the threshold method, whose
-    skull holds all bone above 250 HU. A CT without a head gives empty masks.
+    `auto` takes TotalSegmentator where package, models and device are there, else the threshold
+    method, with one warning that says what is missing. Asked for by name, TotalSegmentator that is
+    not there raises `SegmentationFailed`.
     """
-    if backend == "totalsegmentator" or (backend == "auto" and totalseg.has_weights()):
-        head, skull = totalseg.segment(ct)
-        return Masks(head, skull, totalseg.name())
-    head_mask = _head_from_ct(ct)
-    return Masks(ct.with_array(head_mask), ct.with_array(_bone(ct, head_mask)), THRESHOLD)
+    if backend == "threshold":
+        if setup != DEFAULT:
+            log.warning("--segmenter, --fast, --device, --weights do nothing by --masks threshold")
+        return backend
+    try:
+        totalseg.refuse_missing(setup)
+    except SegmentationFailed as missing:
+        if backend == "totalsegmentator":
+            raise
+        log.warning("masks are drawn by %s, for %s", THRESHOLD, missing)
+        return "threshold"
+    return "totalsegmentator"
+
+
+def head_and_skull(ct: Volume, *, backend: Backend = "auto", setup: Setup = DEFAULT) -> Masks:
+    """Segment head and skull of a CT in HU, `auto` by what `choose` takes.
+
+    The threshold method's skull holds all bone above 250 HU, and draws the head where
+    TotalSegmentator's task has none. A CT without a head gives empty masks. Where TotalSegmentator
+    stops, `SegmentationFailed` is raised rather than another method taken: it is for this case.
+    """
+    if backend == "auto":
+        backend = choose(backend, setup)
+    if backend == "threshold":
+        head_mask = _head_from_ct(ct)
+        return Masks(ct.with_array(head_mask), ct.with_array(_bone(ct, head_mask)), THRESHOLD)
+    head, skull = totalseg.segment(ct, setup)
+    if head is None:
+        head_mask = _head_from_ct(ct)
+        inside = skull.with_array(skull.array & head_mask)
+        return Masks(ct.with_array(head_mask), inside, f"{totalseg.name(setup)}+{THRESHOLD}")
+    return Masks(head.with_array(fill(head.array)), skull, totalseg.name(setup))
 
 
 def skull_in(ct: Volume, head: Volume, *, drawn_by: str = FROM_FILE) -> Masks:
@@ -93,27 +136,50 @@ def head_from_mr(mr: Volume) -> Volume:
     """The head's outline from a raw MR, filled, for prediction where there is no CT.
 
     The threshold lies between noise and tissue on a logarithmic scale, so a bias field that
-    dims one side several times over does no harm. An image that is constant, or of noise
-    alone, raises `BadVolume`.
+    dims one side several times over does no harm, and above ghosts of what is near. The volume may
+    cut the head; rods of a frame's marker box are left out. An image that is constant, or of
+    noise alone, raises `BadVolume`.
     """
     step = _steps(mr)
-    coarse = block_reduce(mr.array.astype(np.float32), step, np.mean, cval=float(mr.array.min()))
+    coarse = block_reduce(mr.array, step, np.mean, cval=mr.array.min()).astype(np.float32)
     dark, bright = float(coarse.min()), float(np.percentile(coarse, 99.5))
     if not np.isfinite(bright) or bright <= dark:
         raise BadVolume("the MR is constant or not finite: no head can be found. Check the input.")
-    level = np.log(np.maximum(coarse - dark, (bright - dark) / 100))
-    threshold = float(threshold_otsu(level))
+    coarse = coarse - dark
+    level = np.log(np.maximum(coarse, (bright - dark) / 100))
+    threshold = float(np.exp(threshold_otsu(level)))
     spacing_mm = np.array(mr.spacing_mm) * step
+    around = _brightest_around(coarse, spacing_mm)
     # Dark skull parts scalp from brain: bridge it before thin things are taken off.
-    bridged = _fill(_close(_without_specks(level > threshold), _GAP_MM, spacing_mm))
-    found = _solid(bridged, spacing_mm)
-    head = _refine(found, step, where=mr.array > dark + np.exp(threshold))
+    bright_parts = without_specks(coarse > np.maximum(threshold, _GHOST * around))
+    found = solid(fill(close(bright_parts, GAP_MM, spacing_mm)), spacing_mm)
+    tissue = found | (coarse > threshold) & dilate(found, 2 * THIN_MM, spacing_mm)
+    found = fill(close(tissue, GAP_MM, spacing_mm))
+    edge = (dark + np.maximum(threshold, _SKIN * around)).astype(np.float32)
+    head = refine(found, step, where=mr.array > enlarge(edge, mr.array.shape, step))
     if not head.any():
         raise BadVolume(
-            f"the MR shows no head: nothing of {2 * _THIN_MM:.0f} mm or more lies above its "
-            f"threshold of {dark + np.exp(threshold):.4g}. Check the input."
+            f"the MR shows no head: nothing of {2 * THIN_MM:.0f} mm or more lies above its "
+            f"threshold of {dark + threshold:.4g}. Check the input."
         )
     return mr.with_array(head)
+
+
+def dilate_in_plane(mask: Mask, *, num_pixels: int = 2, slice_axis: Literal[0, 2] = 2) -> Mask:
+    """Widen a 3D mask by a square of 2 `num_pixels` + 1 in every slice: 5x5 max-pooling, stride 1.
+
+    Slices lie along `slice_axis`: 2 in volumes (i, j, k), 0 in stacks (z, y, x). Stored masks are
+    never dilated; `ssim_masked` looks at the head dilated by 2 pixels.
+    """
+    axes = (0, 1) if slice_axis == 2 else (1, 2)
+    return np.asarray(ndimage.maximum_filter(mask, size=2 * num_pixels + 1, axes=axes))
+
+
+def _brightest_around(coarse: NDArray[Any], spacing_mm: NDArray[Any]) -> NDArray[Any]:
+    """The highest mean of a cube of 16 mm among those around, two in each direction."""
+    size = tuple(max(1, round(_CUBE_MM / one)) for one in spacing_mm)
+    cubes = ndimage.maximum_filter(block_reduce(coarse, size, np.mean), size=5)
+    return enlarge(cubes, coarse.shape, size)
 
 
 def _head_from_ct(ct: Volume) -> Mask:
@@ -122,8 +188,8 @@ def _head_from_ct(ct: Volume) -> Mask:
     tissue = coarse > AIR_BELOW_HU
     metal = _bare_metal(coarse)
     spacing_mm = np.array(ct.spacing_mm) * step
-    found = _solid(tissue & ~_spread(metal, 1), spacing_mm)
-    return _refine(found, step, where=ct.array > AIR_BELOW_HU, never=metal & ~found)
+    found = solid(tissue & ~dilate_in_plane(metal, num_pixels=1), spacing_mm)
+    return refine(found, step, where=ct.array > AIR_BELOW_HU, never=metal & ~found)
 
 
 def _bare_metal(coarse_hu: NDArray[Any]) -> Mask:
@@ -132,21 +198,15 @@ def _bare_metal(coarse_hu: NDArray[Any]) -> Mask:
     Bone does not: where it stands out (nose, chin) skin covers it.
     """
     dense = coarse_hu > DENSE_ABOVE_HU
-    closed = _shrunk(_spread(coarse_hu > AIR_BELOW_HU, 1), 1)
-    filled = _fill(closed, most=_SINUS)  # not the room between head and frame
-    broad = _spread(_shrunk(filled, 5), 5)
-    bare = dense & ~broad & _spread(~filled, 1)
-    return dense & _spread(bare, 3)
-
-
-def _spread(mask: Mask, num_pixels: int) -> Mask:
-    """In-plane dilation by a square."""
-    width = 2 * num_pixels + 1
-    return np.asarray(ndimage.maximum_filter(mask, size=(width, width, 1)))
+    closed = _shrunk(dilate_in_plane(coarse_hu > AIR_BELOW_HU, num_pixels=1), 1)
+    filled = fill(closed, most=_SINUS)  # not the room between head and frame
+    broad = dilate_in_plane(_shrunk(filled, 5), num_pixels=5)
+    bare = dense & ~broad & dilate_in_plane(~filled, num_pixels=1)
+    return dense & dilate_in_plane(bare, num_pixels=3)
 
 
 def _shrunk(mask: Mask, num_pixels: int) -> Mask:
-    return ~_spread(~mask, num_pixels)
+    return ~dilate_in_plane(~mask, num_pixels=num_pixels)
 
 
 def _bone(ct: Volume, head: Mask) -> Mask:
@@ -157,99 +217,6 @@ def _bone(ct: Volume, head: Mask) -> Mask:
         sizes = np.bincount(labels[bone[box]])
         bone[box] &= (sizes >= sizes.max() / 50)[labels]
     return bone
-
-
-def _solid(tissue: Mask, spacing_mm: NDArray[Any]) -> Mask:
-    """Open, keep the largest piece, grow back what the opening took off it, close, fill."""
-    core = _largest(_erode(tissue, _THIN_MM, spacing_mm))
-    solid = np.zeros_like(tissue)
-    margin = np.ceil(3 * _THIN_MM / spacing_mm).astype(int)
-    for box in ndimage.find_objects(core.view(np.uint8)):
-        wide = tuple(
-            slice(max(0, one.start - more), one.stop + more)
-            for one, more in zip(box, margin, strict=True)
-        )
-        body = tissue[wide] & _dilate(core[wide], 3 * _THIN_MM, spacing_mm)
-        solid[wide] = _close(_largest(body), _GAP_MM, spacing_mm)
-    return _fill(solid)
-
-
-def _erode(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
-    # The field of view may cut the head: beyond the border counts as more of the same.
-    padded = np.pad(mask, 1, mode="edge")
-    distance = ndimage.distance_transform_edt(padded, sampling=spacing_mm)
-    return np.asarray(distance > radius_mm)[1:-1, 1:-1, 1:-1]
-
-
-def _dilate(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
-    if not mask.any():
-        return mask
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= radius_mm)
-
-
-def _close(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
-    margin = [int(np.ceil(radius_mm / one)) + 1 for one in spacing_mm]
-    padded = _dilate(np.pad(mask, [(one, one) for one in margin]), radius_mm, spacing_mm)
-    inside = ndimage.distance_transform_edt(padded, sampling=spacing_mm) > radius_mm
-    i, j, k = (slice(one, -one) for one in margin)
-    return np.asarray(inside[i, j, k] | mask)
-
-
-def _fill(mask: Mask, *, most: float = np.inf) -> Mask:
-    """Fill holes slice by slice: a cavity open to the neck is a hole in every axial slice.
-
-    Those of more than `most` pixels stay open.
-    """
-    filled = np.empty_like(mask)
-    for k in range(mask.shape[2]):
-        labels, count = ndimage.label(~mask[..., k])
-        hole = np.bincount(labels.ravel(), minlength=count + 1) <= most
-        hole[labels[[0, -1]]] = hole[labels[:, [0, -1]]] = False
-        hole[0] = True  # the mask itself
-        filled[..., k] = hole[labels]
-    return filled
-
-
-def _largest(mask: Mask) -> Mask:
-    return _pieces(mask, least=1.0)
-
-
-def _without_specks(mask: Mask) -> Mask:
-    return _pieces(mask, least=0.01)
-
-
-def _pieces(mask: Mask, *, least: float) -> Mask:
-    """The components of at least `least` times the largest one's size."""
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        return mask
-    sizes = np.bincount(labels[mask])
-    return np.asarray((sizes >= least * sizes.max())[labels] & mask)
-
-
-def _refine(
-    coarse: Mask, step: tuple[int, ...], *, where: Mask, never: Mask | None = None
-) -> Mask:
-    """Bring a coarse mask to full resolution; `where` decides its outermost voxels anew.
-
-    Blocks of `never` stay out of it.
-    """
-    core = ndimage.binary_erosion(coarse, border_value=1)
-    reach = ndimage.binary_dilation(coarse)
-    if never is not None:
-        reach &= ~never
-    fine = _enlarge(reach, where.shape, step)
-    fine &= where
-    fine |= _enlarge(core, where.shape, step)
-    return _fill(fine)
-
-
-def _enlarge(coarse: Mask, shape: tuple[int, ...], step: tuple[int, ...]) -> Mask:
-    out = coarse
-    for axis, factor in enumerate(step):
-        out = np.repeat(out, factor, axis=axis)
-    i, j, k = shape
-    return out[:i, :j, :k]
 
 
 def _steps(volume: Volume) -> tuple[int, ...]:

@@ -100,7 +100,7 @@ def _judge_pair(
 def _masks(job: Job, ct: Volume) -> Masks:
     given = load_head(job.case, ct.grid)
     if given is None:
-        return head_and_skull(ct, backend=job.config.masks)
+        return head_and_skull(ct, backend=job.config.masks, setup=job.config.setup)
     drawn_by = RTSTRUCT if job.case.head_kind == "rtstruct" else FROM_FILE
     return skull_in(ct, given, drawn_by=drawn_by)
 

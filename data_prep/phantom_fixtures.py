@@ -94,9 +94,8 @@ def _left_of_the_head(
     x: NDArray[np.float64], y: NDArray[np.float64], outside: Mask
 ) -> tuple[float, float]:
     """Centre of a post that presses 1 mm into the head's leftmost point of all slices."""
-    head = ~outside.all(axis=2)
-    i = int(np.flatnonzero(head.any(axis=1))[0])
-    return float(x[i, 0]) + 1.0 - _POST_MM, float(y[0, head[i]].mean())
+    i, j = np.nonzero(~outside.all(axis=2))
+    return float(x[i.min(), 0]) + 1.0 - _POST_MM, float(y[0, j[i == i.min()]].mean())
 
 
 def _streaks(x: NDArray[np.float64], y: NDArray[np.float64]) -> Array:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from data_prep import totalseg
+from data_prep import masks
 from data_prep.by_hand import was_edited
 from data_prep.content import content_of, stamps_of
 from data_prep.errors import PctError
@@ -66,12 +66,12 @@ def prepare(
     `on_case` hears each record in turn, in no fixed order. A `Pairing` also leaves pairing.csv in
     the private folder. Raises `BadPrep` for a
     folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients,
-    `SegmentationFailed` where a back end that was asked for is not there.
+    `SegmentationFailed` where a back end that was asked for is not there. What `auto` takes is
+    settled here, once: a case where it then stops is refused, for masks of two kinds do not mix.
     """
-    if config.masks == "totalsegmentator":
-        totalseg.refuse_missing()
     to = to.absolute()
     _refuse_foreign(to)
+    config = config.model_copy(update={"masks": masks.choose(config.masks, config.setup)})
     private = private_folder(to)
     try:
         with FileLock(private / "lock", timeout=0):

@@ -4,7 +4,15 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from data_prep.content import Stamps
 from data_prep.masks import Backend
@@ -14,13 +22,17 @@ from data_prep.privacy import IdPolicy
 from data_prep.quality import Status
 from data_prep.schema import Arm, Split
 from data_prep.split_rules import RANKED, SplitRule
+from data_prep.totalseg import Segmenter, Setup
 from data_prep.windows import CROP_PIXEL_MM, RESIZE_FIELD_MM, At, Pixel
 
 PixelMm = Annotated[float, Field(gt=0.0)] | Literal["native", "fov"]
 
 
 class PrepConfig(BaseModel):
-    """Settings of one data folder; all of them are part of what makes a case's files stale."""
+    """Settings of one data folder; all that can change a case's files make them stale.
+
+    `device` and `weights` say where TotalSegmentator runs and are not kept.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +46,11 @@ class PrepConfig(BaseModel):
     allow_cut: bool = False
     """Take cases of which the grid holds less than 98 % of the head."""
     masks: Backend = "auto"
-    """For cases that bring no head mask of their own."""
+    """For cases that bring no head mask of their own; `prepare` settles `auto` once for all."""
+    segmenter: Segmenter = "craniofacial"
+    fast: bool = False
+    device: str | None = Field(None, pattern=r"^(cpu|mps|gpu(:\d+)?)$", exclude=True)
+    weights: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(None, exclude=True)
     seed: int = 0
     ids: IdPolicy = "hash"
     split: SplitRule = Field(RANKED, exclude=True)
@@ -47,6 +63,18 @@ class PrepConfig(BaseModel):
             if value in wrong:
                 raise ValueError(f"{option} {value} does not go with arm {self.arm}")
         return self
+
+    @field_validator("fast")
+    @classmethod
+    def _fast_is_there(cls, fast: bool, info: ValidationInfo) -> bool:
+        if fast and info.data.get("segmenter") == "craniofacial":
+            raise ValueError("craniofacial has no fast model; take --segmenter total or no --fast")
+        return fast
+
+    @property
+    def setup(self) -> Setup:
+        """How TotalSegmentator is to run."""
+        return Setup(self.segmenter, self.fast, self.device, self.weights)
 
     @property
     def pixel(self) -> Pixel:

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional as F
 
 from data_prep.errors import PctError
 from data_prep.intensity import AIR_UNIT, hu_to_unit
+from data_prep.masks import dilate_in_plane
 from pct.ssim import DATA_RANGE, ssim
 
 METRIC_VERSION = 1
@@ -163,7 +163,7 @@ def score_volume(
     pct_unit, ct_unit = (
         torch.from_numpy(hu_to_unit(volume.astype(np.float32))) for volume in (pct_hu, ct_hu)
     )
-    wide = F.max_pool2d(torch.from_numpy(head).float()[:, None], 5, stride=1, padding=2)[:, 0]
+    wide = torch.from_numpy(dilate_in_plane(head, slice_axis=0)).float()
     return {
         "ssim": float(ssim(pct_unit, ct_unit)),
         "ssim_masked": float(ssim(pct_unit, ct_unit, wide)),

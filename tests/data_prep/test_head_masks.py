@@ -22,7 +22,7 @@ def phantom():
 def test_the_skull_is_the_bone_inside_the_given_head(phantom):
     masks = skull_in(phantom.ct, phantom.head)
     assert np.array_equal(masks.head.array, phantom.head.array)
-    assert masks.backend == "file-1+threshold-1"
+    assert masks.backend == "file-1+threshold-2"
     assert masks.skull.array.any()
     assert (phantom.ct.array[masks.skull.array] > 250).all()
     assert not (masks.skull.array & ~phantom.head.array).any()
@@ -79,11 +79,11 @@ def test_a_mask_that_comes_or_changes_makes_its_case_anew(data, own_collection, 
     digest = read_manifest(data).digest
     draw(own_collection, patient, lambda mask: mask)
     manifest = prepare(find_cases("synthrad", own_collection), data, config)
-    assert manifest.mask_backends == ("file-1+threshold-1", "threshold-1")
+    assert manifest.mask_backends == ("file-1+threshold-2", "threshold-2")
     assert manifest.digest != digest
     volumes = read_volumes(data, patient)
     given = load_nifti(own_collection / patient / "mask.nii.gz")
-    assert volumes.mask_backend == "file-1+threshold-1"
+    assert volumes.mask_backend == "file-1+threshold-2"
     assert np.array_equal(volumes.head.array, given.array > 0)
 
     smaller = given.with_array(ndimage.binary_erosion(given.array).astype(np.uint8))

@@ -1,38 +1,64 @@
-import sys
-from types import ModuleType
-
-import nibabel as nib
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_prep import totalseg
-from data_prep.masks import THRESHOLD, head_and_skull, head_from_mr
+from data_prep.masks import THRESHOLD, dilate_in_plane, head_and_skull, head_from_mr
 from data_prep.phantom import make_head
-from data_prep.pipeline import PrepConfig, prepare
-from data_prep.totalseg import SegmentationFailed
+from data_prep.phantom_fixtures import Fixtures
 from data_prep.volume import BadVolume, Volume
 
-MODEL, CROP_MODEL = "Dataset115_mandible", "Dataset298_TotalSegmentator_total_6mm_1559subj"
+GRID = {"size": 128, "num_slices": 40, "spacing_mm": (2.0, 2.0, 5.0)}
 
 
 @pytest.fixture(scope="module")
 def phantom():
-    return make_head(3, size=128, num_slices=40, spacing_mm=(2.0, 2.0, 5.0))
+    return make_head(3, **GRID)
+
+
+@pytest.fixture(scope="module")
+def framed():
+    """The same head as radiosurgery sees it."""
+    return make_head(3, **GRID, fixtures=Fixtures(touching_post=True, streaks=True, rods=True))
 
 
 def dice(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 
 
+def away_mm(phantom):
+    return ndimage.distance_transform_edt(~phantom.head.array, sampling=phantom.ct.spacing_mm)
+
+
 def test_the_head_of_a_ct_is_found_without_couch_and_frame(phantom):
     masks = head_and_skull(phantom.ct, backend="threshold")
-    spacing_mm = phantom.ct.spacing_mm
-    away_mm = ndimage.distance_transform_edt(~phantom.head.array, sampling=spacing_mm)
-    assert (phantom.ct.array[away_mm > 12] > 500).sum() > 100
-    assert not masks.head.array[away_mm > 12].any()  # only stumps of the pins remain
-    assert dice(masks.head.array, phantom.head.array) > 0.99
-    assert masks.backend == THRESHOLD == "threshold-1"
+    away = away_mm(phantom)
+    assert (phantom.ct.array[away > 3] > 500).sum() > 300
+    assert not masks.head.array[away > 3].any()
+    assert dice(masks.head.array, phantom.head.array) > 0.999
+    assert masks.backend == THRESHOLD == "threshold-2"
+
+
+def test_a_post_against_the_scalp_and_streaks_cost_neither_head_nor_skull(framed):
+    masks = head_and_skull(framed.ct, backend="threshold")
+    away = away_mm(framed)
+    post = (framed.ct.array > 1000) & (away > 0)
+    assert (post & (away < 3)).sum() > 50
+    assert not masks.head.array[away > 3].any()
+    assert dice(masks.head.array, framed.head.array) > 0.999
+    assert dice(masks.skull.array, framed.skull.array) > 0.97
+    lost = framed.head.array & ~masks.head.array
+    assert lost.sum() < 0.001 * framed.head.array.sum()
+
+
+def test_pins_through_the_skin_pull_the_head_neither_out_nor_in(phantom):
+    pierced = phantom.ct.array.copy()
+    inside = np.flatnonzero(phantom.head.array[:, 64, 24])
+    for start in (inside[0] - 12, inside[-1] - 3):  # 24 mm outside, 8 mm inside
+        pierced[start : start + 16, 64:66, 24] = 2900
+    plain = head_and_skull(phantom.ct, backend="threshold").head.array
+    found = head_and_skull(phantom.ct.with_array(pierced), backend="threshold").head.array
+    assert not found[away_mm(phantom) > 3].any()
+    assert (plain & ~found).sum() < 30
 
 
 def test_the_skull_lies_in_the_head_and_fits_the_bone(phantom):
@@ -61,6 +87,32 @@ def test_the_head_of_an_mr_is_found_under_a_strong_bias_field(phantom):
         assert dice(found.array, phantom.head.array) > 0.97
 
 
+def test_rods_of_a_marker_box_are_no_head(phantom, framed):
+    rods = (framed.mr.array > 2 * phantom.mr.array + 100) & ~phantom.head.array
+    assert rods.sum() > 2000
+    ghost = framed.mr.array + 0.08 * np.roll(framed.mr.array, 40, axis=1)
+    for array in (framed.mr.array, ghost):
+        found = head_from_mr(framed.mr.with_array(array)).array
+        assert dice(found, phantom.head.array) > 0.99
+        assert not (found & (away_mm(phantom) > 10)).any()
+
+
+def test_the_head_of_a_slab_is_found_up_to_its_ends(framed):
+    slab = framed.mr.with_array(framed.mr.array[:, :, 16:28])
+    truth = framed.head.array[:, :, 16:28]
+    found = head_from_mr(slab).array
+    for k in (0, 11):
+        assert dice(found[..., k], truth[..., k]) > 0.99
+    assert dice(found, truth) > 0.99
+
+
+def test_bright_vessels_do_not_thin_the_head_of_an_mr(phantom):
+    rng = np.random.default_rng(0)
+    vessels = ndimage.binary_dilation(rng.random(phantom.mr.array.shape) > 0.9995)
+    bright = np.where(vessels & phantom.head.array, 5.0, 1.0) * phantom.mr.array
+    assert dice(head_from_mr(phantom.mr.with_array(bright)).array, phantom.head.array) > 0.99
+
+
 def test_the_head_of_an_mr_does_not_depend_on_its_unit(phantom):
     found = head_from_mr(phantom.mr).array
     assert (found == head_from_mr(phantom.mr.with_array(phantom.mr.array * 0.25)).array).all()
@@ -71,92 +123,13 @@ def test_a_constant_mr_holds_no_head():
         head_from_mr(Volume(np.ones((16, 16, 8), np.float32), np.eye(4)))
 
 
-@pytest.fixture
-def fake_totalseg(monkeypatch, tmp_path):
-    """Stands in for the package at its two entry points; `run` decides what segmenting does."""
-    calls = []
-    config, api = ModuleType("totalsegmentator.config"), ModuleType("totalsegmentator.python_api")
-    config.setup_totalseg = lambda: calls.append("setup")
-    config.set_config_key = lambda name, value: calls.append((name, value))
-    api.run = None
-
-    def totalsegmentator(image, **options):
-        calls.append(options["task"])
-        return api.run(image)
-
-    api.totalsegmentator = totalsegmentator
-    monkeypatch.setitem(sys.modules, "totalsegmentator", ModuleType("totalsegmentator"))
-    monkeypatch.setitem(sys.modules, "totalsegmentator.config", config)
-    monkeypatch.setitem(sys.modules, "totalsegmentator.python_api", api)
-    monkeypatch.setattr(totalseg, "name", lambda: "totalsegmentator-2.0")
-    monkeypatch.setattr(totalseg.metadata, "version", lambda name: "2.0")
-    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path))
-    return api, calls
-
-
-@pytest.fixture
-def weights(tmp_path):
-    """Folders of the task's model and of the one that it crops by."""
-    folders = [tmp_path / name for name in (MODEL, CROP_MODEL)]
-    for folder in folders:
-        folder.mkdir()
-    return folders
-
-
-def test_totalsegmentator_sends_no_statistics_and_names_its_version(
-    fake_totalseg, weights, phantom
-):
-    api, calls = fake_totalseg
-    labels = np.zeros(phantom.ct.array.shape, np.uint8)
-    labels[2:5], labels[3] = 4, 3
-    api.run = lambda image: nib.Nifti1Image(labels, image.affine)
-    masks = head_and_skull(phantom.ct, backend="totalsegmentator")
-    assert calls == ["setup", ("send_usage_stats", False), "craniofacial_structures"]
-    assert masks.backend == "totalsegmentator-2.0"
-    assert (masks.head.array == (labels > 0)).all()
-    assert (masks.skull.array == (labels == 3)).all()
-
-
-@pytest.mark.parametrize("failure", [SystemExit(1), ConnectionError("no route"), RuntimeError("x")])
-def test_totalsegmentator_that_stops_is_one_message_with_a_remedy(
-    fake_totalseg, weights, phantom, failure
-):
-    def stop(image):
-        raise failure
-
-    fake_totalseg[0].run = stop
-    with pytest.raises(SegmentationFailed, match=r"stopped \(\w+: .*use `--masks threshold`"):
-        head_and_skull(phantom.ct, backend="totalsegmentator")
-
-
-@pytest.mark.parametrize(
-    ("missing", "command"), [(MODEL, "craniofacial_structures"), (CROP_MODEL, "total_fast")]
-)
-def test_either_model_that_is_absent_is_refused_before_anything_is_downloaded(
-    fake_totalseg, weights, phantom, tmp_path, missing, command
-):
-    (tmp_path / missing).rmdir()
-    assert not totalseg.has_weights()
-    with pytest.raises(SegmentationFailed, match=rf"weights {missing} are not in .*") as caught:
-        head_and_skull(phantom.ct, backend="totalsegmentator")
-    assert f"`totalseg_download_weights -t {command}` on a machine with" in str(caught.value)
-    assert head_and_skull(phantom.ct).backend == THRESHOLD
-    assert fake_totalseg[1] == []
-
-
-def test_preparing_with_totalsegmentator_stops_at_once_where_it_is_not_there(
-    fake_totalseg, tmp_path
-):
-    with pytest.raises(SegmentationFailed, match=f"weights {MODEL}, {CROP_MODEL} are not in"):
-        prepare([], tmp_path / "d", PrepConfig(masks="totalsegmentator"))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_names_of_the_models_are_those_of_the_package():
-    tasks = pytest.importorskip("totalsegmentator.map_tasks_config")
-    known = {one["foldername"] for one in tasks.TASK_ID_WEIGHTS_CONFIGS.values()}
-    assert set(totalseg.WEIGHTS) <= known
-
-
-def test_auto_takes_totalsegmentator_where_both_its_models_lie(fake_totalseg, weights):
-    assert totalseg.has_weights()
+@pytest.mark.parametrize("slice_axis", [0, 2])
+def test_in_plane_dilation_widens_by_a_square_and_leaves_other_slices(slice_axis):
+    mask = np.zeros((7, 8, 9), bool)
+    mask[0, 4, 4] = mask[3, 7, 5] = True
+    planes = np.moveaxis(mask, slice_axis, 0)
+    expected = np.zeros_like(planes)
+    for n, row, column in np.argwhere(planes):
+        expected[n, max(0, row - 2) : row + 3, max(0, column - 2) : column + 3] = True
+    found = np.moveaxis(dilate_in_plane(mask, slice_axis=slice_axis), slice_axis, 0)
+    assert np.array_equal(found, expected)

@@ -42,7 +42,7 @@ def flip(path):
 def test_a_collection_becomes_a_data_folder(made):
     manifest = read_manifest(made)
     assert manifest.num_cases == {"train": 2, "val": 1, "test": 1}
-    assert manifest.mask_backends == ("threshold-1",)
+    assert manifest.mask_backends == ("threshold-2",)
     assert manifest.grid.slice_mm == 8.0
     train = read_slices(made, "train")
     assert len(train) == 10
