@@ -161,7 +161,7 @@ def test_a_download_s_head_on_the_ct_s_frame_is_the_mask(cohort, phantom, outlin
         Job(pairing.cases[0], "a", "key", [], tmp_path / "d", tmp_path / "w", config)
     )
     assert record.status != "refused"
-    assert record.mask_backend == "rtstruct-1+threshold-1"
+    assert record.mask_backend == "rtstruct-1+threshold-2"
 
 
 def test_an_outline_that_cannot_be_drawn_refuses_the_case(cohort, outline, tmp_path):

@@ -240,7 +240,7 @@ def test_a_shard_of_another_arithmetic_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "PREP", 99)
     write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
     monkeypatch.undo()
-    with pytest.raises(ShardError, match=r"pct\.prep is 99, this program reads 1"):
+    with pytest.raises(ShardError, match=r"pct\.prep is 99, this program reads 2"):
         read_table(tmp_path / "x.parquet")
 
 
@@ -260,7 +260,7 @@ def test_a_folder_without_manifest_is_unfinished(data):
     ("change", "message"),
     [
         ({"schema_version": 1}, "schema_version 1, this program reads 2"),
-        ({"prep": 7}, "prep 7, this program reads 1"),
+        ({"prep": 7}, "prep 7, this program reads 2"),
         ({"digest": "0"}, "its digest does not fit its files"),
         ({"colour": "red"}, "not a manifest of ours"),
     ],
