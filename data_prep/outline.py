@@ -64,8 +64,8 @@ def fill(mask: Mask, *, most: float = np.inf) -> Mask:
 
 
 def without_specks(mask: Mask) -> Mask:
-    """Leave out components of below a hundredth of the largest one's size."""
-    return _pieces(mask, least=0.01)
+    """Leave out components of below three hundredths of the largest one's size."""
+    return _pieces(mask, least=0.03)
 
 
 def refine(coarse: Mask, step: tuple[int, ...], *, where: Mask, never: Mask | None = None) -> Mask:
