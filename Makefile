@@ -24,7 +24,7 @@ demo: setup  ## the whole chain on phantoms, in minutes; run again, it resumes
 	@sh demo.sh $(BIN) $(OUT)
 
 test: setup  ## the fast suite
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n 2
 
 test-all: setup  ## every test, those that start Ray and the demo too
 	@$(BIN)/pytest -q -m "not gpu"
