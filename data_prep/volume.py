@@ -1,5 +1,6 @@
 """A 3D image with its place in the patient, and the few moves we make with it."""
 
+import math
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from data_prep.atomic import renamed
 from data_prep.errors import PctError
@@ -176,8 +177,9 @@ def _along(
 ) -> NDArray[Any]:
     """Sample one axis at the places `at`, in voxels: what is left where axes run parallel.
 
-    Images through a matrix that blurs and interpolates in one product, several times as fast as
-    one after the other over the whole volume.
+    Images through a matrix that blurs and interpolates in one product, faster than one after the
+    other over the whole volume. A sparse one, for it adds in one order whatever the threads: a
+    case must give the same bytes in every process.
     """
     num = array.shape[axis]
     inside = (at >= 0.0) & (at <= num - 1.0)
@@ -190,13 +192,23 @@ def _along(
         weights[rows, above] += share
         if sigma:
             weights = weights @ ndimage.gaussian_filter1d(np.eye(num), sigma, 0, mode="nearest")
-        array = np.moveaxis(np.tensordot(weights.astype(np.float32), array, (1, axis)), 0, axis)
+        array = _weighed(sparse.csr_array(weights.astype(np.float32)), array, axis)
     elif not np.array_equal(low, np.arange(num)):
         array = np.take(array, low, axis)
     if not inside.all():
         array = array.copy()
         array[(slice(None),) * axis + (~inside,)] = fill
     return array
+
+
+def _weighed(weights: Any, array: NDArray[Any], axis: int) -> NDArray[Any]:
+    """The product of `weights` (m, n) with one axis of n, which then has m."""
+    shape = (*array.shape[:axis], weights.shape[0], *array.shape[axis + 1 :])
+    blocks = array.reshape(math.prod(array.shape[:axis]), array.shape[axis], -1)
+    out = np.empty((len(blocks), weights.shape[0], blocks.shape[2]), array.dtype)
+    for block, place in zip(blocks, out, strict=True):
+        place[...] = weights @ block
+    return out.reshape(shape)
 
 
 def slice_grid(
