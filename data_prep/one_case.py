@@ -16,7 +16,7 @@ from data_prep.masks import Backend, Masks, head_and_skull, head_from_mr, skull_
 from data_prep.parquet import read_json, write_json, write_table
 from data_prep.picture import contact_sheet
 from data_prep.privacy import IdPolicy
-from data_prep.quality import Status, examine, verdict
+from data_prep.quality import Findings, Status, examine, verdict
 from data_prep.schema import Arm, CaseVolumes, Split
 from data_prep.slices import SliceStack, build_slices, slice_table
 from data_prep.sources import Case, load_head, load_pair
@@ -138,14 +138,9 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
         status=judged.status,
         reason=judged.reason,
         mask_backend=masks.backend,
-        head_in_mr=_number(found.head_in_mr),
-        flip_margin=_number(found.flip_margin),
-        offset_mm=_number(found.offset.mm),
-        offset_deg=_number(found.offset.turn_deg),
-        head_dice=_number(found.head_dice),
-        dense_outside=_number(found.dense_outside),
         ct_sha=_sha_of(ct),
         mr_sha=_sha_of(mr),
+        **_measured(found),
         **_geometry(mr, ct),
     )
     if found.flip_margin != found.flip_margin:  # NaN: too broken to measure or to draw
@@ -173,6 +168,18 @@ def slices_at(work: Path, subject: str) -> Path:
 def volume_at(work: Path, subject: str) -> Path:
     """The work file with the whole volumes."""
     return work / f"{subject}.volume.parquet"
+
+
+def _measured(found: Findings) -> dict[str, Any]:
+    values = {
+        "head_in_mr": found.head_in_mr,
+        "flip_margin": found.flip_margin,
+        "offset_mm": found.offset.mm,
+        "offset_deg": found.offset.turn_deg,
+        "head_dice": found.head_dice,
+        "dense_outside": found.dense_outside,
+    }
+    return {name: _number(value) for name, value in values.items()}
 
 
 def _geometry(mr: Volume, ct: Volume) -> dict[str, Any]:
