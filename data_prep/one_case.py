@@ -16,7 +16,7 @@ from data_prep.intensity import mr_window
 from data_prep.masks import FROM_FILE, Masks, head_and_skull, head_from_mr, skull_in
 from data_prep.parquet import sha256_of, write_table
 from data_prep.picture import contact_sheet, planes_sheet
-from data_prep.quality import Status, Verdict, examine, verdict
+from data_prep.quality import Findings, Status, Verdict, examine, verdict
 from data_prep.records import CaseRecord, Job, PrepConfig, save_record, slices_at, volume_at
 from data_prep.rtstruct import RTSTRUCT
 from data_prep.schema import CaseVolumes
@@ -85,14 +85,9 @@ def _judge_pair(
         status=judged.status,
         reason=judged.reason,
         mask_backend=masks.backend,
-        head_in_mr=_number(found.head_in_mr),
-        flip_margin=_number(found.flip_margin),
-        offset_mm=_number(found.offset.mm),
-        offset_deg=_number(found.offset.turn_deg),
-        head_dice=_number(found.head_dice),
-        dense_outside=_number(found.dense_outside),
         ct_sha=_sha_of(ct),
         mr_sha=_sha_of(mr),
+        **_measured(found),
         **_image_facts(mr, ct, masks),
     )
 
@@ -111,6 +106,19 @@ def _with_remark(judged: Verdict, remark: str) -> Verdict:
         return judged
     status: Status = "flagged" if judged.status == "taken" else judged.status
     return Verdict(status, "; ".join(filter(None, (judged.reason, remark))))
+
+
+def _measured(found: Findings) -> dict[str, Any]:
+    """Rounded: the last bits of an optimum differ with the number of threads."""
+    values = {
+        "head_in_mr": found.head_in_mr,
+        "flip_margin": found.flip_margin,
+        "offset_mm": found.offset.mm,
+        "offset_deg": found.offset.turn_deg,
+        "head_dice": found.head_dice,
+        "dense_outside": found.dense_outside,
+    }
+    return {name: _number(round(value, 4)) for name, value in values.items()}
 
 
 def _image_facts(mr: Volume, ct: Volume, masks: Masks) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from data_prep.flips import flip_margin, thinned
+from data_prep.flips import flip_margin
 from data_prep.masks import Masks, head_from_mr
+from data_prep.mutual import thinned
 from data_prep.offset import SEARCHED_MM, Offset, offset_of
 from data_prep.slices import field_of_view
 from data_prep.volume import Volume, resample

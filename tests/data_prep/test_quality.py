@@ -3,21 +3,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data_prep.flips import flip_margin, nmi, thinned
+from data_prep.flips import flip_margin
 from data_prep.masks import head_and_skull
+from data_prep.offset import Offset
 from data_prep.phantom import make_head
 from data_prep.quality import Findings, examine, verdict
-from data_prep.volume import Volume
+from data_prep.shards import read_case_table
+from data_prep.volume import Volume, centre_of
+from tests.data_prep.moved import mirrored, moved
 
 GOOD = Findings(
     constant=(), head_litres=4.0, head_in_mr=1.0,
     flip_margin=0.2, best_other_flip="left-right", air_hu=-1000.0, head_hu=30.0,
+    offset=Offset((0.3, 0.0, 0.0), 0.2), head_dice=0.97, dense_outside=0.01,
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def phantom():
-    return make_head(3, size=128, num_slices=40, spacing_mm=(2.0, 2.0, 5.0))
+    return make_head(3, size=64, num_slices=34, spacing_mm=(4.0, 4.0, 6.0))
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,9 @@ def test_a_sound_pair_is_taken_without_remark(phantom, masks):
     assert found.air_hu == pytest.approx(-1000, abs=20)
     assert found.head_hu == pytest.approx(38, abs=15)
     assert found.flip_margin > 0.1
+    assert found.offset.mm < 0.3
+    assert found.head_dice == pytest.approx(0.98, abs=0.02)
+    assert found.dense_outside == 0.0
     assert verdict(found).status == "taken"
     assert verdict(found).reason == ""
 
@@ -52,7 +59,7 @@ def test_a_mirrored_head_that_lies_off_centre_is_still_refused(phantom, masks):
 
 
 def test_a_symmetric_head_is_flagged_and_not_refused():
-    symmetric = make_head(3, size=128, num_slices=40, spacing_mm=(2.0, 2.0, 5.0), asymmetry=0.0)
+    symmetric = make_head(3, size=64, num_slices=34, spacing_mm=(4.0, 4.0, 6.0), asymmetry=0.0)
     found = examine(symmetric.mr, symmetric.ct, head_and_skull(symmetric.ct))
     judged = verdict(found)
     assert abs(found.flip_margin) < 0.02
@@ -68,12 +75,31 @@ def test_a_flip_margin_changes_sign_with_the_mr(phantom, masks):
     assert (1 + straight.margin) * (1 + back.margin) == pytest.approx(1.0, abs=0.12)
 
 
+def test_a_flip_margin_does_not_depend_on_where_the_mr_lies(phantom, masks):
+    centre = centre_of(masks.head)
+    straight = flip_margin(phantom.mr, phantom.ct, masks.head).margin
+    for flip, sign in (((1, 1, 1), 1), ((-1, 1, 1), -1)):
+        off = moved(
+            mirrored(phantom.mr, centre, flip), centre, shift_mm=(9, -13, 5), turn_deg=(2, 0, 4)
+        )
+        margin = flip_margin(off, phantom.ct, masks.head).margin
+        assert sign * np.log1p(margin) == pytest.approx(np.log1p(straight), abs=0.02)
+
+
 def test_an_mr_that_misses_a_third_of_the_head_is_refused(phantom, masks):
-    short = Volume(phantom.mr.array[:, :, 22:], phantom.mr.affine.copy())
-    short.affine[2, 3] += 22 * 5.0
+    short = Volume(phantom.mr.array[:, :, 19:], phantom.mr.affine.copy())
+    short.affine[2, 3] += 19 * 6.0
     found = examine(short, phantom.ct, masks)
     assert found.head_in_mr < 0.8
     assert "of the head lies in the MR's field of view, expected 80%" in verdict(found).reason
+
+
+def test_metal_counts_outside_the_head_only(phantom, masks):
+    metal = phantom.ct.array.copy()
+    metal[30:34, 30:34, 10] = 3000
+    metal[:3] = 3000
+    found = examine(phantom.mr, phantom.ct.with_array(metal), masks)
+    assert found.dense_outside == pytest.approx(3 * 64 * 34 / (~masks.head.array).sum())
 
 
 def test_a_constant_image_is_refused(phantom, masks):
@@ -111,16 +137,60 @@ def test_flips_are_undecided_within_two_per_cent(margin, status):
     assert verdict(replace(GOOD, flip_margin=margin)).status == status
 
 
-def test_mutual_information_is_two_of_equals_and_one_of_strangers():
-    levels = np.repeat(np.arange(32), 32)
-    assert nmi(levels, (levels * 7) % 32) == pytest.approx(2.0)
-    assert nmi(levels, np.tile(np.arange(32), 32)) == pytest.approx(1.0)
-    assert nmi(levels * 0, levels * 0) == 1.0
+def test_an_mr_that_lies_off_the_ct_is_flagged_with_the_way_it_lies(phantom, masks):
+    off = moved(phantom.mr, centre_of(masks.head), shift_mm=(0.0, -2.5, 0.0))
+    judged = verdict(examine(off, phantom.ct, masks))
+    assert judged.status == "flagged"
+    assert judged.reason.startswith("MR lies 2.")
+    assert "the CT, expected at most 1.5 mm and 2 degrees; register it anew" in judged.reason
+    assert "limit" not in judged.reason
 
 
-def test_thinning_averages_whole_blocks_in_place():
-    volume = Volume(np.arange(64, dtype=np.float32).reshape(4, 4, 4), np.eye(4))
-    coarse = thinned(volume, 2.0)
-    assert coarse.array[0, 0, 0] == volume.array[:2, :2, :2].mean()
-    assert coarse.affine[:3, 3].tolist() == [0.5, 0.5, 0.5]
-    assert coarse.spacing_mm == (2.0, 2.0, 2.0)
+def test_an_mr_of_another_place_is_flagged_at_the_least(phantom, masks):
+    judged = verdict(
+        examine(moved(phantom.mr, np.zeros(3), shift_mm=(0, 20, 0)), phantom.ct, masks)
+    )
+    assert "the search's limit, perhaps more" in judged.reason
+    assert "overlap by a Dice of 0.8" in judged.reason
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "reason"),
+    [
+        ({"offset": Offset((0.0, 1.6, 0.0), 0.0)}, "flagged", "MR lies 1.6 mm (+0.0, +1.6, +0.0"),
+        ({"offset": Offset((1.0, 1.0, 0.0), 1.9)}, "taken", ""),
+        ({"offset": Offset((0.0, 0.0, 0.0), 2.4)}, "flagged", "and 2.4 degrees off the CT"),
+        ({"offset": Offset((3, 3, 0), 0.0)}, "flagged", "4.2 mm, the search's limit, perhaps more"),
+        ({"offset": Offset()}, "taken", ""),
+        ({"head_dice": 0.89}, "flagged", "a Dice of 0.89, expected 0.9; look at the contact sheet"),
+        ({"head_dice": 0.69}, "refused", "a Dice of 0.69, expected 0.9; wrong pair, not reg"),
+        ({"dense_outside": 0.2}, "flagged", "20% of the CT outside the head lie above 2500 HU"),
+        ({"dense_outside": 0.04}, "taken", ""),
+        ({"head_hu": 95.0}, "flagged", "median in the head is 95, expected 0 to 80 HU of soft"),
+        ({"head_hu": -160.0}, "refused", "median in the head is -160, expected -150 to 200 HU"),
+    ],
+)  # fmt: skip
+def test_each_doubt_has_its_number(changed, status, reason):
+    judged = verdict(replace(GOOD, **changed))
+    assert judged.status == status
+    assert reason in judged.reason
+    assert bool(judged.reason) == (status != "taken")
+
+
+def test_refusals_come_before_doubts_and_a_mirrored_mr_is_not_called_misplaced():
+    both = replace(GOOD, head_in_mr=0.5, dense_outside=0.2, offset=Offset((2.0, 0.0, 0.0), 0.0))
+    parts = verdict(both).reason.split("; ")
+    assert parts[0].startswith("only 50%")
+    assert any(part.startswith("MR lies 2.0 mm") for part in parts)
+    assert parts[-2].startswith("20% of the CT outside")
+    assert verdict(both).status == "refused"
+    assert "MR lies" not in verdict(replace(both, flip_margin=-0.1)).reason
+
+
+def test_what_the_gate_measured_stands_in_the_case_table(made):
+    for row in read_case_table(made).to_pylist():
+        assert row["status"] == "taken"
+        assert 0 < row["offset_mm"] < 0.5
+        assert 0 < row["offset_deg"] < 0.5
+        assert 0.95 < row["head_dice"] <= 1
+        assert 0 <= row["dense_outside"] < 0.01
