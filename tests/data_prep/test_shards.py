@@ -26,7 +26,7 @@ from data_prep.volume_shards import encode_mr, encode_volumes
 
 SIZE = 32
 
-GOLDEN_IMAGES = [-423522.8065, 220266.4839]
+GOLDEN_IMAGES = [-423528.0968, 220266.4839]
 GOLDEN_MASKS = [5184, 1025, 5184]
 GOLDEN_Z = [2, 6, 7, 6, 8, 9, 3, 4, 7]
 
