@@ -69,8 +69,10 @@ def _near_holes(places: Places, mr: Volume, head: Volume) -> NDArray[np.bool_]:
     coarse = thinned(head, STEP_MM)
     spacing, reach = coarse.spacing_mm, float(_REACH[0])
     seen = resample(field_of_view(mr), coarse.grid, order=0).array
-    deep = ndimage.distance_transform_edt(coarse.array > 0.5, sampling=spacing) > reach
-    hole = deep & ~seen
+    inside = coarse.array > 0.5
+    hole = inside & ~seen
+    if hole.any():
+        hole &= ndimage.distance_transform_edt(inside, sampling=spacing) > reach
     if not hole.any():
         return np.zeros(places.ct.size, bool)
     near = ndimage.distance_transform_edt(~hole, sampling=spacing) <= 2 * reach
