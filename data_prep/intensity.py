@@ -45,15 +45,14 @@ def mr_to_unit(mr_raw: Image, low: Any, high: Any) -> Image:
     return unit
 
 
-def to_unit_in_place(image: NDArray[np.float32], low: Any, high: Any) -> NDArray[np.float32]:
-    """Overwrite `image` with what `mr_to_unit`, or `hu_to_unit`, makes of it, bit for bit.
+def unit_line(low: Any, high: Any) -> tuple[Any, Any]:
+    """Slope and intercept of the line that takes `low` to -1 and `high` to 1.
 
-    For batches: memory for what lies between costs several times the arithmetic.
+    >>> unit_line(-1000.0, 3000.0)
+    (0.0005, -0.5)
     """
-    image -= low
-    image *= 2.0 / (high - low)
-    image -= 1.0
-    return np.clip(image, -1.0, 1.0, out=image)
+    slope = 2.0 / (high - low)
+    return slope, -1.0 - low * slope
 
 
 def mr_window(mr_raw: NDArray[Any], where: NDArray[np.bool_] | None = None) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_prep.intensity import CT_RANGE_HU, to_unit_in_place
+from data_prep.intensity import CT_RANGE_HU, unit_line
 from data_prep.schema import Slices as SliceTable
 from pct.config import Run
 
@@ -35,17 +36,34 @@ class Batch:
 def make_batch(table: SliceTable, rows: NDArray[np.int64], run: Run, device: torch.device) -> Batch:
     """Decode rows of a slice table to [-1, 1] float32 on `device`."""
     window = table.mr_head_window if run.data.mr_window == "head" else table.mr_volume_window
-    slope, intercept, low, high = (
-        column[rows].astype(np.float32)[..., None, None]
-        for column in (table.mr_slope, table.mr_intercept, window[..., 0], window[..., 1])
+    slope, intercept = unit_line(window[rows, :, 0], window[rows, :, 1])
+    mr = _in_units(
+        table.mr_codes,
+        rows,
+        slope=(slope * table.mr_slope[rows])[..., None, None],
+        intercept=(slope * table.mr_intercept[rows] + intercept)[..., None, None],
     )
-    raw = table.mr_codes[rows].astype(np.float32)
-    raw *= slope
-    raw += intercept
-    mr = to_unit_in_place(raw, low, high)
-    ct = to_unit_in_place(table.ct_hu[rows, None].astype(np.float32), *CT_RANGE_HU)
-    head = table.valid[rows][:, None].astype(np.float32)
-    return Batch(*(torch.from_numpy(image).to(device) for image in (mr, ct, head)))
+    ct_line = np.tile(np.array(unit_line(*CT_RANGE_HU))[:, None], len(rows))
+    ct = _in_units(table.ct_hu, rows, slope=ct_line[0], intercept=ct_line[1])[:, None]
+    head = torch.from_numpy(table.valid[rows].view(np.uint8))[:, None].float()
+    return Batch(*(image.to(device) for image in (mr, ct, head)))
+
+
+def _in_units(
+    stored: NDArray[Any], rows: NDArray[np.int64], *, slope: NDArray[Any], intercept: NDArray[Any]
+) -> Tensor:
+    """`stored[rows] * slope + intercept` in float32, clipped to [-1, 1]; the line is a row's own.
+
+    A row at a time: it stays in the processor's cache, and is cast where others gather it first.
+    """
+    units = np.empty((len(rows), *stored.shape[1:]), np.float32)
+    for place, row, factor, added in zip(
+        units, rows, slope.astype(np.float32), intercept.astype(np.float32), strict=True
+    ):
+        place[...] = stored[row]
+        place *= factor
+        place += added
+    return torch.from_numpy(units).clamp_(-1.0, 1.0)
 
 
 def epoch_order(count: int, *, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep.intensity import CT_RANGE_HU, hu_to_unit, mr_to_unit, to_unit_in_place
+from data_prep.intensity import hu_to_unit, mr_to_unit
 from data_prep.parquet import pack
 from data_prep.schema import PackedMasks
 from pct.batches import epoch_order, make_batch, num_steps, rank_rows
@@ -42,12 +42,33 @@ def test_mr_is_scaled_by_the_window_that_the_run_asks_for():
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_scaling_in_place_equals_the_scaling_of_prediction_bit_for_bit():
-    values = np.random.default_rng(0).normal(400, 900, (3, 1, 8, 8)).astype(np.float32)
-    low, high = np.float32([[[[3.7]]], [[[-40]]], [[[0.1]]]]), np.float32(1100.3)
-    expected = mr_to_unit(values, low, high)
-    assert np.array_equal(to_unit_in_place(values.copy(), low, high), expected)
-    assert np.array_equal(to_unit_in_place(values.copy(), *CT_RANGE_HU), hu_to_unit(values))
+@pytest.mark.parametrize("mr_window", ["head", "volume"])
+def test_training_scales_as_prediction_does(mr_window):
+    table = disc_slices(cases=2, per_case=2)
+    odd = np.array([0.37, 1.91, 0.05, 1.0])[:, None]
+    table = replace(
+        table,
+        mr_slope=odd,
+        mr_intercept=odd * 40 - 13,
+        mr_head_window=np.stack([odd * 45, odd * 900.3], -1),
+        mr_volume_window=np.stack([odd * 10, odd * 700], -1),
+    )
+    batch = batch_of(table, data={"mr_window": mr_window, "size": 32})
+    window = getattr(table, f"mr_{mr_window}_window")
+    for row in range(4):
+        raw = table.mr_codes[row] * table.mr_slope[row, 0] + table.mr_intercept[row, 0]
+        expected = mr_to_unit(raw.astype(np.float32), *window[row, 0])
+        np.testing.assert_allclose(batch.mr[row], expected, atol=1e-6)
+        expected = hu_to_unit(table.ct_hu[row].astype(np.float32))
+        np.testing.assert_allclose(batch.ct[row, 0], expected, atol=1e-6)
+
+
+def test_values_beyond_the_window_are_clipped_to_exactly_minus_one_and_one():
+    table = disc_slices(cases=1, per_case=1)
+    ct_hu = table.ct_hu.copy()
+    ct_hu[0, 0, :6] = [-32768, -1024, -1000, 3000, 3071, 32767]
+    found = batch_of(replace(table, ct_hu=ct_hu)).ct[0, 0, 0, :6]
+    assert found.tolist() == [-1, -1, -1, 1, 1, 1]
 
 
 def test_mr_does_not_depend_on_how_it_was_coded():

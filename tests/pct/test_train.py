@@ -17,7 +17,7 @@ from tests.tiny import disc_slices, tiny_batch, tiny_run
 
 def gentle(state):
     """Raise Adam's eps: it would blow up rounding where gradients are 0 (biases before a norm)."""
-    for adam, eps in ((state.adam_g, 0.1), (state.adam_d, 1e-3)):
+    for adam, eps in ((state.adam_g, 0.1), (state.adam_d, 1e-2)):
         for group in adam.param_groups:
             group["eps"] = eps
     return state
@@ -171,7 +171,7 @@ GOLDEN = [
         "loss/g": 57.90533,
     },
 ]
-"""Terms of three steps on tiny data under numerics 1."""
+"""Terms of three steps on tiny data under numerics 2."""
 
 
 def test_the_losses_of_three_steps_are_those_of_these_numerics():
