@@ -57,12 +57,22 @@ def convert(series: SeriesCensus) -> Volume:
     expected = (columns, rows, len(series.slices))
     if image.shape != expected:
         raise BadSeries(series.folder, [f"dicom2nifti gave {image.shape}, expected {expected}"])
-    array = np.asanyarray(image.dataobj)
-    if series.slices[0].modality == "CT":
-        array = np.clip(np.rint(array), -32768, 32767).astype(np.int16)
-    else:
-        array = array.astype(np.float32)
-    return to_ras(Volume(array, np.asarray(image.affine, np.float64)))
+    volume = to_ras(Volume(np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64)))
+    return volume.with_array(_laid_out(volume.array, ct=series.slices[0].modality == "CT"))
+
+
+def _laid_out(array: NDArray[Any], *, ct: bool) -> NDArray[Any]:
+    """int16 HU or float32 in C order, from dicom2nifti's Fortran order of any type.
+
+    A plane at a time: the memory of a whole volume in between costs more than the arithmetic.
+    """
+    out = np.empty(array.shape, np.int16 if ct else np.float32)
+    for j in range(array.shape[1]):
+        plane = array[:, j]
+        if ct and plane.dtype != np.int16:
+            plane = np.clip(np.rint(plane), -32768, 32767)
+        out[:, j] = plane
+    return out
 
 
 def _read(series: SeriesCensus, index: int) -> pydicom.Dataset:

@@ -4,6 +4,7 @@ Numpy arrays and torch tensors both pass through, so data preparation, training 
 share one arithmetic.
 """
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,9 @@ CT_RANGE_HU = (-1000.0, 3000.0)
 
 AIR_HU = -1000
 AIR_UNIT = -1.0
+
+AT_A_TIME = 1 << 18
+"""Values that a processor's cache holds: what goes over a volume in several passes takes these."""
 
 MR_PERCENTILES = (1.0, 99.9)
 """The percentiles of the raw MR mapped to -1 and 1 (thesis 2.2)."""
@@ -62,6 +66,40 @@ def mr_window(mr_raw: NDArray[Any], where: NDArray[np.bool_] | None = None) -> t
     resampling: zero padding would move the upper one by more than a tenth. Equal percentiles (a
     constant image) come back as they are; the caller refuses such a case.
     """
-    values = mr_raw if where is None else mr_raw[where]
-    low, high = np.percentile(values, MR_PERCENTILES)
-    return float(low), float(high)
+    values = mr_raw.reshape(-1) if where is None else mr_raw[where]
+    low, high = percentiles(values, MR_PERCENTILES)
+    return low, high
+
+
+def percentiles(values: NDArray[Any], ranks: Iterable[float]) -> list[float]:
+    """Percentiles of (n,) finite values, linearly interpolated.
+
+    Whole numbers within 65536 of each other, as scanners store them, are counted: several times as
+    fast as ordering them.
+    """
+    counts = _counts(values)
+    if counts is None:
+        return [float(value) for value in np.percentile(values, tuple(ranks))]
+    lowest, upto = float(values.min()), np.cumsum(counts)
+    found = []
+    for rank in ranks:
+        place = rank / 100 * (len(values) - 1)
+        below, above = np.searchsorted(upto, (np.floor(place), np.ceil(place)), side="right")
+        found.append(lowest + float(below + (above - below) * (place % 1)))
+    return found
+
+
+def _counts(values: NDArray[Any]) -> NDArray[np.int64] | None:
+    """How often each whole number from the lowest value on occurs; None where they are not such."""
+    lowest = values.min()
+    span = float(values.max()) - float(lowest)
+    if span > np.iinfo(np.uint16).max:
+        return None
+    counts = np.zeros(int(span) + 1, np.int64)
+    for some in np.array_split(values, values.size // AT_A_TIME + 1):
+        above = some - lowest
+        codes = above.astype(np.uint16)
+        if not np.array_equal(codes, above):
+            return None
+        counts += np.bincount(codes, minlength=len(counts))
+    return counts

@@ -21,7 +21,7 @@ from data_prep.volume import Volume
 SCHEMA_VERSION = 2
 """Raised when a column changes meaning; another version is refused on reading."""
 
-PREP = 2
+PREP = 3
 """Raised when the numbers in a shard change for the same input (kept by a golden-shard test)."""
 
 Split = Literal["train", "val", "test"]

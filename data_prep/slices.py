@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.measure import block_reduce
 
 from data_prep.intensity import AIR_HU
 from data_prep.parquet import fixed_binary, listed_binary, pack
@@ -148,7 +147,10 @@ def field_of_view(mr: Volume) -> Volume:
     """
     darkest = mr.array == mr.array.min()
     step = tuple(max(1, round(_PADDING_MM / 3 / spacing)) for spacing in mr.spacing_mm)
-    blocks = block_reduce(darkest, step, np.min, cval=True)
+    blocks = darkest
+    for axis, size in enumerate(step):
+        starts = np.arange(0, blocks.shape[axis], size)
+        blocks = np.logical_and.reduceat(blocks, starts, axis=axis)
     core = ndimage.binary_erosion(blocks, np.ones((3, 3, 3), bool), border_value=1)
     # One block wider than the opening, to take in the ragged rim.
     thick = ndimage.binary_dilation(core, np.ones((5, 5, 5), bool))
@@ -165,11 +167,14 @@ def _wide(grid: Grid, shifts: NDArray[np.int64]) -> Grid:
 
 def _planes(array: NDArray[Any], shifts: NDArray[np.int64], size: int) -> NDArray[Any]:
     """Each slice's window, (n, y, x); windows lie on a grid as much wider as the farthest moves."""
+    upright = np.empty(array.shape[::-1], array.dtype)
+    for j in range(array.shape[1]):  # slice by slice it would jump through the whole volume
+        upright[:, j] = array[:, j].T
+    if not shifts.any():
+        return upright
     margin = (array.shape[0] - size) // 2
-    out = np.empty((array.shape[2], size, size), array.dtype)
-    for k, (x, y) in enumerate(shifts + margin):
-        out[k] = array[x : x + size, y : y + size, k].T
-    return out
+    windows = zip(upright, shifts + margin, strict=True)
+    return np.stack([plane[y : y + size, x : x + size] for plane, (x, y) in windows])
 
 
 def _generator(subject: str, seed: int) -> np.random.Generator:

@@ -102,7 +102,7 @@ def _load(
     except (BadSeries, BadVolume) as error:
         reason = str(error).removeprefix(f"{path}: ").replace(str(path), "the file")
         raise BadCase(f"{what}: {reason}") from error
-    # Converters give flipped and Fortran-ordered views, on which all that follows is slow.
+    # Readers give flipped and Fortran-ordered views, on which all that follows is slow.
     volume = volume.with_array(np.ascontiguousarray(volume.array))
     if finite and (num_bad := int((~np.isfinite(volume.array)).sum())):
         raise BadCase(

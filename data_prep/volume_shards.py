@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from data_prep.intensity import AT_A_TIME
 from data_prep.parquet import ShardError, pack, unpack
 from data_prep.schema import CaseVolumes, MrChannel, Split
 from data_prep.volume import Volume
@@ -66,11 +67,16 @@ def mr_scale(mr_raw: NDArray[Any]) -> tuple[float, float]:
 
 def code_mr(mr_raw: NDArray[Any], *, slope: float, intercept: float) -> MrCodes:
     """Code with a given scale, clipped to it; finite values only."""
-    codes = mr_raw.astype(np.float64)
-    codes -= intercept
-    codes /= slope
-    np.rint(codes, out=codes)
-    return MrCodes(np.clip(codes, 0, 65535, out=codes).astype(np.uint16), slope, intercept)
+    raw = mr_raw.reshape(-1)
+    codes = np.empty(raw.shape, np.uint16)
+    for start in range(0, raw.size, AT_A_TIME):
+        some = slice(start, start + AT_A_TIME)
+        values = raw[some].astype(np.float64)
+        values -= intercept
+        values /= slope
+        np.rint(values, out=values)
+        codes[some] = np.clip(values, 0, 65535, out=values)
+    return MrCodes(codes.reshape(mr_raw.shape), slope, intercept)
 
 
 def encode_volumes(case: CaseVolumes) -> pa.Table:

@@ -15,7 +15,7 @@ SIZE = 32
 CONFIG = PrepConfig(size=SIZE, pixel_mm=8.0, masks="threshold", ids="keep")
 
 GOLDEN = {
-    "PREP": 2,
+    "PREP": 3,
     "slices": 20,
     "first z": 3,
     "mr_slope": 0.0168291514,
