@@ -1,6 +1,5 @@
 """A 3D image with its place in the patient, and the few moves we make with it."""
 
-import math
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -11,7 +11,7 @@ from data_prep import parquet
 from data_prep.finish import SliceFiles, finish
 from data_prep.parquet import from_fixed_binary, pack, read_table, unpack, write_table
 from data_prep.records import CaseRecord, PrepConfig, slices_at, volume_at
-from data_prep.schema import CaseVolumes
+from data_prep.schema import PREP, CaseVolumes
 from data_prep.shards import (
     ShardError,
     list_cases,
@@ -240,7 +240,7 @@ def test_a_shard_of_another_arithmetic_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "PREP", 99)
     write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
     monkeypatch.undo()
-    with pytest.raises(ShardError, match=r"pct\.prep is 99, this program reads 2"):
+    with pytest.raises(ShardError, match=rf"pct\.prep is 99, this program reads {PREP}"):
         read_table(tmp_path / "x.parquet")
 
 
@@ -260,7 +260,7 @@ def test_a_folder_without_manifest_is_unfinished(data):
     ("change", "message"),
     [
         ({"schema_version": 1}, "schema_version 1, this program reads 2"),
-        ({"prep": 7}, "prep 7, this program reads 2"),
+        ({"prep": 7}, f"prep 7, this program reads {PREP}"),
         ({"digest": "0"}, "its digest does not fit its files"),
         ({"colour": "red"}, "not a manifest of ours"),
     ],
