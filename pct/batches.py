@@ -1,7 +1,7 @@
 """Slices to batches. Which slices come when is a pure function of (seed, epoch, rank, world)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,12 +24,16 @@ class Batch:
     mr: Channels
     ct: Images
     head: Images
+    patient: Tensor | None = None
+    """(batch,), equal for slices of one patient."""
+    pixel_mm: Tensor | None = None
+    """(batch,), width of a slice's pixels."""
 
     def flipped(self, which: Tensor) -> "Batch":
         """Mirror left-right the pairs that the boolean `which` names."""
         pick = which.view(-1, 1, 1, 1)
         mr, ct, head = (torch.where(pick, t.flip(-1), t) for t in (self.mr, self.ct, self.head))
-        return Batch(mr, ct, head)
+        return replace(self, mr=mr, ct=ct, head=head)
 
 
 def make_batch(table: SliceTable, rows: NDArray[np.int64], run: Run, device: torch.device) -> Batch:
@@ -45,7 +49,9 @@ def make_batch(table: SliceTable, rows: NDArray[np.int64], run: Run, device: tor
     mr = to_unit_in_place(raw, low, high)
     ct = to_unit_in_place(table.ct_hu[rows, None].astype(np.float32), *CT_RANGE_HU)
     head = table.valid[rows][:, None].astype(np.float32)
-    return Batch(*(torch.from_numpy(image).to(device) for image in (mr, ct, head)))
+    patient = np.unique(table.subject[rows], return_inverse=True)[1]
+    columns = (mr, ct, head, patient, table.pixel_mm[rows].astype(np.float32))
+    return Batch(*(torch.from_numpy(column).to(device) for column in columns))
 
 
 def epoch_order(count: int, *, seed: int, epoch: int) -> NDArray[np.int64]:

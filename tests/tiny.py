@@ -46,6 +46,7 @@ def disc_slices(*, cases: int, per_case: int, size: int = 32, seed: int = 0) -> 
     rims, heads = (PackedMasks(pack(mask), size) for mask in (rim, head))
     return Slices(
         subject=subject,
+        pixel_mm=np.full(count, 0.8),
         z=np.tile(np.arange(per_case, dtype=np.int32), cases),
         mr_codes=mr.clip(0).astype(np.uint16)[:, None],
         mr_slope=ones,
