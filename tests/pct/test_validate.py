@@ -11,6 +11,7 @@ from pct import losses
 from pct.batches import make_batch
 from pct.metrics import psnr, psnr_masked
 from pct.networks import Generator
+from pct.ngf import ngf
 from pct.validate import look, spread, validate
 from tests.pct.identity import Returns, identity
 from tests.tiny import disc_slices, tiny_run
@@ -46,9 +47,7 @@ def test_values_are_the_unweighted_losses_whatever_the_run_trains_with():
     outside = 1 - batch.head
     assert found["val/l1"] == pytest.approx(losses.l1(batch.mr, batch.ct).item(), rel=1e-6)
     for name, image in (("val/ngf", batch.mr), ("val/ngf_ct", batch.ct)):
-        assert found[name] == pytest.approx(
-            losses.ngf(image, batch.mr, alpha=0.08).item(), rel=1e-5
-        )
+        assert found[name] == pytest.approx(ngf(image, batch.mr, alpha=0.08).item(), rel=1e-5)
     each = [
         losses.background(batch.mr[i : i + 1], outside[i : i + 1], over="outside").item()
         for i in range(2)
