@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pct.frozen import Frozen
-from pct.schedule import Numbers, Restore
+from pct.schedule import Numbers, Restore, Steps
 
 
 class LossConfig(Frozen):
@@ -48,3 +48,14 @@ class Schedules(Frozen):
     lr_d: Numbers = Field(2e-4, validate_default=True)
     fork_restore: Restore = Field("full", validate_default=True)
     """`weights` from an epoch on: at that epoch all state but the weights starts anew."""
+
+    @field_validator("ngf_alpha")
+    @classmethod
+    def _divides(cls, steps: Steps) -> Steps:
+        for key, value in steps:
+            if not value:
+                raise ValueError(
+                    f"is 0 from {key}; expected a number above 0, for where both images are flat "
+                    "NGF would divide 0 by 0"
+                )
+        return steps
