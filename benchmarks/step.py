@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from pct.batches import Batch
 from pct.config import build_run, load_preset
+from pct.objective import weights_at
 from pct.state import start
-from pct.train import train_step, weights_at
+from pct.train import train_step
 from tests.pct.reference import reference_step
 
 STEPS = 4

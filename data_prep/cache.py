@@ -1,6 +1,6 @@
 """The slices of a split as one file a node, mapped into memory: all workers share its pages.
 
-FOLDER/DIGEST-SPLIT.slices1.arrow   an uncompressed Arrow IPC file, and after it its sha256
+FOLDER/DIGEST-SPLIT.slices2.arrow   an uncompressed Arrow IPC file, and after it its sha256
 FOLDER/lock                         held while a file is built
 
 FOLDER is $PCT_CACHE, else a folder of the user's alone below the system's temporary one. It may be
@@ -31,7 +31,7 @@ from data_prep.shards import read_manifest, read_slices
 
 log = logging.getLogger(__name__)
 
-ENDING = ".slices1.arrow"
+ENDING = ".slices2.arrow"
 """Its number is raised when the layout of the file changes."""
 
 UNUSED_DAYS = 30

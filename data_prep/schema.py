@@ -68,6 +68,7 @@ class PackedMasks:
 class Slices:
     """Slice pairs of one split, n of them, y to anterior, x to the right; arrays may be read-only.
 
+    `pixel_mm` is the width of a slice's pixels, which may differ by patient.
     `mr_codes` are uint16, (n, channels, y, x), channels in the order of `Manifest.mr_channels`;
     raw MR = codes * slope + intercept, (n, channels), with one slope and intercept a volume,
     repeated for each of its slices. The windows, (n, channels, 2), are raw MR values that become
@@ -77,6 +78,7 @@ class Slices:
 
     subject: NDArray[np.str_]
     z: NDArray[np.int32]
+    pixel_mm: NDArray[np.float64]
     mr_codes: NDArray[np.uint16]
     mr_slope: NDArray[np.float64]
     mr_intercept: NDArray[np.float64]

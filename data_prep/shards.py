@@ -155,6 +155,7 @@ def _empty_columns(num: int, size: int, channels: int) -> dict[str, NDArray[Any]
     return {
         "subject": np.empty(num, object),
         "z": np.empty(num, np.int32),
+        "pixel_mm": np.empty(num, np.float64),
         "mr_codes": np.empty((num, channels, size, size), np.uint16),
         "mr_slope": np.empty((num, channels), np.float64),
         "mr_intercept": np.empty((num, channels), np.float64),
@@ -168,6 +169,7 @@ def _empty_columns(num: int, size: int, channels: int) -> dict[str, NDArray[Any]
 def _fill(columns: dict[str, NDArray[Any]], rows: slice, table: pa.Table) -> None:
     for name in ("subject", "z", "mr_slope", "mr_intercept", "mr_head_window", "mr_volume_window"):
         columns[name][rows] = table[name].to_pylist()
+    columns["pixel_mm"][rows] = pc.list_element(table["spacing_mm"], 0)
     cells = {"mr_codes": pc.list_flatten(table["mr_codes"])}
     cells |= {name: table[name] for name in ("ct_hu", *MASKS)}
     for name, column in cells.items():

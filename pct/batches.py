@@ -1,7 +1,7 @@
 """Slices to batches. Which slices come when is a pure function of (seed, epoch, rank, world)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,16 @@ class Batch:
     mr: Channels
     ct: Images
     head: Images
+    patient: Tensor | None = None
+    """(batch,), equal for slices of one patient."""
+    pixel_mm: Tensor | None = None
+    """(batch,), width of a slice's pixels."""
 
     def flipped(self, which: Tensor) -> "Batch":
         """Mirror left-right the pairs that the boolean `which` names."""
         pick = which.view(-1, 1, 1, 1)
         mr, ct, head = (torch.where(pick, t.flip(-1), t) for t in (self.mr, self.ct, self.head))
-        return Batch(mr, ct, head)
+        return replace(self, mr=mr, ct=ct, head=head)
 
 
 def make_batch(table: SliceTable, rows: NDArray[np.int64], run: Run, device: torch.device) -> Batch:
@@ -46,7 +50,9 @@ def make_batch(table: SliceTable, rows: NDArray[np.int64], run: Run, device: tor
     ct_line = np.tile(np.array(unit_line(*CT_RANGE_HU))[:, None], len(rows))
     ct = _in_units(table.ct_hu, rows, slope=ct_line[0], intercept=ct_line[1])[:, None]
     head = torch.from_numpy(table.valid[rows].view(np.uint8))[:, None].float()
-    return Batch(*(image.to(device) for image in (mr, ct, head)))
+    patient = torch.from_numpy(np.unique(table.subject[rows], return_inverse=True)[1])
+    pixel_mm = torch.from_numpy(table.pixel_mm[rows].astype(np.float32))
+    return Batch(*(column.to(device) for column in (mr, ct, head, patient, pixel_mm)))
 
 
 def _in_units(

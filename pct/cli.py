@@ -18,7 +18,7 @@ ModelAddress = Annotated[str, typer.Argument(help="a model folder, or models:/pc
 
 
 def show(
-    preset: Annotated[str, typer.Argument(help="laptop, smoke, resize, crop, thesis_exp1 ... 4")],
+    preset: Annotated[str, typer.Argument(help="laptop, resize, l1_only, thesis_exp1 ... 4, ...")],
     overrides: Annotated[Optional[list[str]], typer.Argument(metavar="[KEY=VALUE]...")] = None,  # noqa: UP045
     as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:

@@ -4,7 +4,6 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from kornia.filters import spatial_gradient
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,6 +14,7 @@ Slices = Float[Tensor, "batch 1 height width"]
 Mask = Float[Tensor, "batch 1 height width"]
 Scalar = Float[Tensor, ""]
 Over = Literal["outside", "image"]
+Gan = Literal["lsgan", "bce", "hinge"]
 
 
 def masked_mean(values: Slices, mask: Mask | None) -> Scalar:
@@ -43,48 +43,29 @@ def background(pct: Slices, outside: Mask, *, over: Over) -> Scalar:
     return masked_mean(distance, outside) if over == "outside" else (distance * outside).mean()
 
 
-def ngf(
-    pct: Slices,
-    mr: Slices,
-    *,
-    alpha: float,
-    form: Literal["half", "full"] = "half",
-    mask: Mask | None = None,
-) -> Scalar:
-    """Disagreement of edge directions, from 0.5 (`full`: 0) for all parallel to 1 for none.
-
-    `alpha`, in intensity per pixel, sets how flat is flat; flat pixels count as disagreement.
-    Always in float32: alpha^4 underflows in half precision. Source: thesis eq. 2.2 (`half`)
-    and section 1.4 (`full`); Haber and Modersitzki, MICCAI 2006.
-    """
-    with torch.autocast(pct.device.type, enabled=False):
-        grad_pct, grad_mr = _gradient(pct.float()), _gradient(mr.float())
-        inner = (grad_pct * grad_mr).sum(dim=2)
-        norm_pct = grad_pct.square().sum(dim=2) + alpha**2
-        norm_mr = grad_mr.square().sum(dim=2) + alpha**2
-        agreement = masked_mean(inner.square() / (norm_pct * norm_mr), mask)
-    return 1.0 - (0.5 if form == "half" else 1.0) * agreement
-
-
-def _gradient(image: Slices) -> Float[Tensor, "batch 1 2 height width"]:
-    """Sobel derivative along x and y, in intensity per pixel."""
-    gradient: Tensor = spatial_gradient(image, mode="sobel", order=1, normalized=True)
-    return gradient
-
-
 def erode(mask: Mask) -> Mask:
     """One pixel off the mask's rim, so that no gradient reaches over it."""
     return 1.0 - F.max_pool2d(1.0 - mask, 3, stride=1, padding=1)
 
 
-def adversarial(logits: list[Tensor], *, real: bool, kind: Literal["lsgan", "bce"]) -> Scalar:
-    """How far the logits are from `real`, mean over patches, then scales.
+def adversarial(logits: list[Tensor], *, real: bool, kind: Gan) -> Scalar:
+    """D's loss: how far its logits are from saying `real`, mean over patches, then scales.
 
-    Source: Isola et al., CVPR 2017 (`bce`); Mao et al., ICCV 2017 (`lsgan`).
+    Source: Isola et al., CVPR 2017 (`bce`); Mao et al., ICCV 2017 (`lsgan`); Lim and Ye,
+    Geometric GAN, 2017 (`hinge`: nothing to gain beyond a margin of 1).
     """
+    return torch.stack([_distance(scale.float(), real, kind) for scale in logits]).mean()
+
+
+def fooling(logits: list[Tensor], *, kind: Gan) -> Scalar:
+    """G's loss on D's logits of its fake: D's on a real pair, but without a margin for `hinge`."""
+    if kind == "hinge":
+        return -torch.stack([scale.float().mean() for scale in logits]).mean()
+    return adversarial(logits, real=True, kind=kind)
+
+
+def _distance(logits: Tensor, real: bool, kind: Gan) -> Scalar:
+    if kind == "hinge":
+        return F.relu(1.0 - logits if real else 1.0 + logits).mean()
     loss = F.mse_loss if kind == "lsgan" else F.binary_cross_entropy_with_logits
-    terms = [
-        loss(scale.float(), torch.full_like(scale, float(real), dtype=torch.float32))
-        for scale in logits
-    ]
-    return torch.stack(terms).mean()
+    return loss(logits, torch.full_like(logits, float(real)))

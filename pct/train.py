@@ -9,11 +9,19 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import PctError
-from data_prep.intensity import AIR_UNIT
 from data_prep.schema import Slices as SliceTable
 from pct import losses
 from pct.batches import Batch, Images, epoch_order, make_batch, num_steps, rank_rows
-from pct.config import LossConfig, Run
+from pct.config import Run
+from pct.objective import (
+    Weights,
+    fill,
+    identity_term,
+    paired_terms,
+    target_of,
+    weighted_sum,
+    weights_at,
+)
 from pct.schedule import number_at, value_at
 from pct.state import Best, TrainState, restart_optimisers
 from pct.validate import validate
@@ -29,18 +37,6 @@ from pct.world import (
 
 class NonFinite(PctError):
     """A loss became NaN or infinite."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The scheduled values of one epoch."""
-
-    lambda_l1: float
-    lambda_ngf: float
-    lambda_gan: float
-    lambda_bg: float
-    ngf_alpha: float
-    warmup: bool
 
 
 @dataclass(frozen=True)
@@ -128,19 +124,21 @@ def train_step(state: TrainState, batch: Batch, weights: Weights, run: Run) -> d
     D sees the fake once: G's update does not touch D, so one graph serves both. Its gradient on
     the fake is handed to G's backward pass, then D's own loss goes through the same graph.
     """
-    target = batch.mr if weights.warmup else batch.ct
+    target = target_of(batch, weights)
     adversarial = weights.lambda_gan > 0 and not (weights.warmup and run.loss.warmup_gan == "off")
     bf16 = run.precision == "bfloat16"
     state.adam_g.zero_grad()
     with torch.autocast(batch.mr.device.type, torch.bfloat16, enabled=bf16):
         pct = state.generator(batch.mr).float()
-        terms = paired_terms(pct, batch.mr, target, batch.head, weights=weights, how=run.loss)
+        terms = paired_terms(pct, batch, weights=weights, how=run.loss)
+        if weights.lambda_idt:
+            terms["loss/idt"] = identity_term(state.generator, batch, run.loss)
         total = weighted_sum(terms, weights) if terms else 0.0 * pct.sum()
         if adversarial:
             mr_seen = fill(batch.mr, batch.head, run.loss)
             leaf = pct.detach().requires_grad_()
             logits = state.discriminator(mr_seen, fill(leaf, batch.head, run.loss))
-            terms["loss/gan"] = losses.adversarial(logits, real=True, kind=run.loss.gan)
+            terms["loss/gan"] = losses.fooling(logits, kind=run.loss.gan)
     if adversarial:
         wish = weights.lambda_gan * terms["loss/gan"]
         (from_d,) = torch.autograd.grad(wish, leaf, retain_graph=True)
@@ -172,60 +170,6 @@ def _update_discriminator(
     average_gradients(parameters)
     state.adam_d.step()
     return (on_fake + on_real).detach()
-
-
-def paired_terms(
-    pct: Images, mr: Images, target: Images, head: Images, *, weights: Weights, how: LossConfig
-) -> dict[str, Tensor]:
-    """L1, NGF and background, unweighted; a term of weight 0 is not computed."""
-    masked = how.mask_fill != "none" and how.mask_reduction == "mask_mean"
-    region = head if masked else None
-    seen_pct, seen_mr, seen_target = pct, mr, target
-    if how.mask_fill == "zero":
-        seen_pct, seen_mr, seen_target = pct * head, mr * head, target * head
-    terms = {}
-    if weights.lambda_l1:
-        terms["loss/l1"] = losses.l1(seen_pct, seen_target, region)
-    if weights.lambda_ngf:
-        inner = losses.erode(head) if masked else None
-        terms["loss/ngf"] = losses.ngf(
-            seen_pct, seen_mr, alpha=weights.ngf_alpha, form=how.ngf_form, mask=inner
-        )
-    if weights.lambda_bg:
-        over: losses.Over = "outside" if masked else "image"
-        terms["loss/bg"] = losses.background(pct, 1.0 - head, over=over)
-    return terms
-
-
-def weighted_sum(terms: dict[str, Tensor], weights: Weights) -> Tensor:
-    """Thesis eq. 2.1 without its adversarial term."""
-    by_name = {
-        "loss/l1": weights.lambda_l1,
-        "loss/ngf": weights.lambda_ngf,
-        "loss/bg": weights.lambda_bg,
-    }
-    return torch.stack([by_name[name] * term for name, term in terms.items()]).sum()
-
-
-def fill(image: Images, head: Images, how: LossConfig) -> Images:
-    """What the discriminator sees outside the head: the image itself, air, or 0."""
-    if how.mask_fill == "none":
-        return image
-    outside = AIR_UNIT if how.mask_fill == "air" else 0.0
-    return image * head + outside * (1.0 - head)
-
-
-def weights_at(run: Run, finished: int) -> Weights:
-    """The weights of the epoch after `finished`."""
-    schedule = run.schedule
-    return Weights(
-        lambda_l1=number_at(schedule.lambda_l1, finished),
-        lambda_ngf=number_at(schedule.lambda_ngf, finished),
-        lambda_gan=number_at(schedule.lambda_gan, finished),
-        lambda_bg=number_at(schedule.lambda_bg, finished),
-        ngf_alpha=number_at(schedule.ngf_alpha, finished),
-        warmup=finished < run.warmup_epochs,
-    )
 
 
 def stop_reason(run: Run, history: list[dict[str, float]]) -> str | None:

@@ -8,13 +8,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_prep.intensity import unit_to_hu
+from data_prep.intensity import AIR_UNIT, unit_to_hu
 from data_prep.schema import Slices as SliceTable
-from pct import losses
 from pct.batches import Batch, make_batch
 from pct.config import Run
 from pct.metrics import psnr, psnr_masked, psnr_masked_fill
 from pct.networks import Generator
+from pct.ngf import library_slopes, squared_cosine
+from pct.objective import alpha_by_pixel
 from pct.schedule import number_at
 
 CHUNK = 16
@@ -45,14 +46,16 @@ def spread(table: SliceTable, count: int) -> NDArray[np.int64]:
 def validate(generator: Generator, table: SliceTable, run: Run) -> dict[str, float]:
     """Metrics of the epoch: mean over a case's slices, then over cases.
 
-    `val/l1`, `val/ngf` and `val/bg` are unweighted, whatever the run trains with; `val/ngf_ct` is
-    NGF(CT, MR), the value a perfect pseudo-CT would have.
+    `val/l1`, `val/ngf`, `val/bg` and `val/idt` are unweighted and over the whole image, background
+    outside the head, whatever the run trains with. `val/ngf` is NGF(pCT, MR) with the form and the
+    first alpha of the run; `val/ngf_ct` is NGF(CT, MR), the value a perfect pseudo-CT would have;
+    `val/ngf_against_ct` is NGF(pCT, CT).
     """
     rows = spread(table, run.val.slices)
-    columns = [
-        _score(predict_batch(generator, batch, run), batch, run)
-        for batch in _chunks(table, rows, run, generator)
-    ]
+    columns = []
+    for batch in _chunks(table, rows, run, generator):
+        pct, again = (predict_batch(generator, image, run) for image in (batch.mr, batch.ct))
+        columns.append(_score(pct, again, batch, run))
     cases = table.subject[rows]
     metrics = {}
     for name in columns[0]:
@@ -66,7 +69,7 @@ def look(generator: Generator, table: SliceTable, run: Run) -> list[Look]:
     rows = spread(table, 1)
     looks: list[Look] = []
     for batch in _chunks(table, rows, run, generator):
-        pct = unit_to_hu(predict_batch(generator, batch, run)).cpu().numpy()[:, 0]
+        pct = unit_to_hu(predict_batch(generator, batch.mr, run)).cpu().numpy()[:, 0]
         ct = unit_to_hu(batch.ct).cpu().numpy()[:, 0]
         mr, head = batch.mr.cpu().numpy()[:, 0], batch.head.cpu().numpy()[:, 0] > 0
         cases = table.subject[rows[len(looks) : len(looks) + len(mr)]]
@@ -77,12 +80,12 @@ def look(generator: Generator, table: SliceTable, run: Run) -> list[Look]:
 
 
 @torch.no_grad()
-def predict_batch(generator: Generator, batch: Batch, run: Run) -> Tensor:
-    """Pseudo-CT of a batch in [-1, 1], in evaluation mode; the mode is put back."""
+def predict_batch(generator: Generator, mr: Tensor, run: Run) -> Tensor:
+    """Pseudo-CT of a batch of MR slices in [-1, 1], in evaluation mode; the mode is put back."""
     was_training = generator.training
     generator.eval()
-    with torch.autocast(batch.mr.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
-        pct: Tensor = generator(batch.mr).float()
+    with torch.autocast(mr.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
+        pct: Tensor = generator(mr).float()
     generator.train(was_training)
     return pct
 
@@ -96,29 +99,36 @@ def _chunks(
     ]
 
 
-def _score(pct: Tensor, batch: Batch, run: Run) -> dict[str, Float[Tensor, " batch"]]:
-    """Every metric for each slice."""
-    alpha = number_at(run.schedule.ngf_alpha, 0)
-    each = range(len(pct))
-
-    def ngf(image: Tensor) -> Tensor:
-        return torch.stack(
-            [
-                losses.ngf(
-                    image[i : i + 1], batch.mr[i : i + 1], alpha=alpha, form=run.loss.ngf_form
-                )
-                for i in each
-            ]
-        )
-
+def _score(
+    pct: Tensor, again: Tensor, batch: Batch, run: Run
+) -> dict[str, Float[Tensor, " batch"]]:
+    """Every metric for each slice; `again` is G's answer to the CT."""
     outside = 1.0 - batch.head
-    distance = (pct + 1.0).abs() * outside
+    distance = (pct - AIR_UNIT).abs() * outside
     return {
         "val/psnr": psnr(pct, batch.ct),
         "val/psnr_masked": psnr_masked(pct, batch.ct, batch.head > 0),
         "val/psnr_masked_fill": psnr_masked_fill(pct, batch.ct, batch.head > 0),
         "val/l1": (pct - batch.ct).abs().mean(dim=(1, 2, 3)),
-        "val/ngf": ngf(pct),
-        "val/ngf_ct": ngf(batch.ct),
+        **_edges(pct, batch, run),
         "val/bg": distance.sum(dim=(1, 2, 3)) / outside.sum(dim=(1, 2, 3)).clamp(min=1.0),
+        "val/idt": (again - batch.ct).abs().mean(dim=(1, 2, 3)),
+    }
+
+
+def _edges(pct: Tensor, batch: Batch, run: Run) -> dict[str, Float[Tensor, " batch"]]:
+    """NGF over the whole image, by kornia's own gradient."""
+    alpha = alpha_by_pixel(number_at(run.schedule.ngf_alpha, 0), batch, run.loss)
+    strength = 0.5 if run.loss.ngf_form == "half" else 1.0
+    of_pct, of_mr, of_ct = (
+        library_slopes(image, run.loss.ngf_gradient) for image in (pct, batch.mr, batch.ct)
+    )
+    pairs = {
+        "val/ngf": (of_pct, of_mr),
+        "val/ngf_ct": (of_ct, of_mr),
+        "val/ngf_against_ct": (of_pct, of_ct),
+    }
+    return {
+        name: 1.0 - strength * squared_cosine(*pair, alpha).mean(dim=(1, 2, 3))
+        for name, pair in pairs.items()
     }

@@ -58,8 +58,7 @@ def run_params(job: Job) -> dict[str, Any]:
         "workers": run.workers,
         "generator": "-".join(map(str, run.generator.channels)),
         "warmup_epochs": run.warmup_epochs,
-        "mask_fill": run.loss.mask_fill,
-        "gan": run.loss.gan,
+        **run.loss.model_dump(mode="json"),
     }
 
 

@@ -46,6 +46,7 @@ def disc_slices(*, cases: int, per_case: int, size: int = 32, seed: int = 0) -> 
     rims, heads = (PackedMasks(pack(mask), size) for mask in (rim, head))
     return Slices(
         subject=subject,
+        pixel_mm=np.repeat(0.8 + 0.1 * np.arange(cases), per_case),
         z=np.tile(np.arange(per_case, dtype=np.int32), cases),
         mr_codes=mr.clip(0).astype(np.uint16)[:, None],
         mr_slope=ones,
@@ -60,11 +61,11 @@ def disc_slices(*, cases: int, per_case: int, size: int = 32, seed: int = 0) -> 
 
 
 def tiny_batch(seed: int, run: Run) -> "Batch":
-    """Four pairs of discs of 32 pixels."""
+    """Four pairs of discs of 32 pixels, two each of two patients."""
     import torch
 
     from pct.batches import make_batch
 
     return make_batch(
-        disc_slices(cases=1, per_case=4, seed=seed), np.arange(4), run, torch.device("cpu")
+        disc_slices(cases=2, per_case=2, seed=seed), np.arange(4), run, torch.device("cpu")
     )

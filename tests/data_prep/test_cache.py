@@ -133,7 +133,7 @@ def test_a_disk_without_room_is_told_with_path_and_bytes_before_anything_is_writ
 ):
     usage = namedtuple("usage", "total used free")(10**9, 10**9 - 5000, 5000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    message = r"-train\.slices1\.arrow: No space left .* take [\d,]+ bytes, 5,000 are free\. Make"
+    message = r"-train\.slices2\.arrow: No space left .* take [\d,]+ bytes, 5,000 are free\. Make"
     with pytest.raises(CacheError, match=message) as caught:
         open_slices(made, "train")
     assert str(folder) in str(caught.value)

@@ -128,6 +128,7 @@ def test_slices_come_back_as_they_were_cut_ordered_by_subject_and_z(made):
         for name in ("head", "skull", "valid"):
             assert (getattr(train, name)[row] == getattr(stack, name)[z]).all()
         assert train.mr_slope[row] == stack.mr.slope
+        assert train.pixel_mm[row] == 8.0
         assert tuple(train.mr_head_window[row, 0]) == case.mr_head_window
 
 

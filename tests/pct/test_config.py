@@ -79,7 +79,7 @@ def test_a_batch_must_divide_by_the_workers():
 
 
 def test_every_preset_makes_a_run():
-    assert {"thesis_exp1", "thesis_exp4", "resize", "crop", "laptop", "smoke"} <= set(
+    assert {"thesis_exp1", "thesis_exp4", "resize", "crop", "l1_only", "laptop"} <= set(
         preset_names()
     )
     for name in preset_names():
@@ -132,6 +132,19 @@ def test_the_other_thesis_experiments_differ_from_the_first_in_what_they_are_abo
     assert fourth.epochs == 200
     stop = fourth.stop
     assert (stop.metric, stop.patience, stop.min_delta, stop.after) == ("val/psnr", 15, 0.02, 70)
+
+
+def test_the_l1_baseline_is_the_sane_run_without_gan_and_ngf():
+    run, sane = (build_run(load_preset(name)) for name in ("l1_only", "resize"))
+    off = {"lambda_gan": ((0, 0.0),), "lambda_ngf": ((0, 0.0),)}
+    assert run == sane.model_copy(update={"schedule": sane.schedule.model_copy(update=off)})
+
+
+def test_the_presets_read_the_mask_as_the_thesis_does_or_as_is_sane():
+    literal, sane = (build_run(load_preset(name)).loss for name in ("thesis_exp4", "resize"))
+    assert (literal.mask_fill, literal.mask_reduction) == ("zero", "image_mean")
+    assert (sane.mask_fill, sane.mask_reduction) == ("air", "mask_mean")
+    assert (literal.ngf_region, sane.ngf_region) == ("image", "head")
 
 
 def test_yaml_is_read_as_version_1_2(tmp_path):

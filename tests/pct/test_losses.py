@@ -7,92 +7,11 @@ import torch
 from torch import Tensor
 
 from pct import losses
-from pct.losses import adversarial, background, erode, l1, masked_mean, ngf
-
-
-def ramp(angle: float, *, slope: float = 0.05, size: int = 12) -> Tensor:
-    """A plane that rises by `slope` a pixel towards `angle` (degrees)."""
-    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
-    theta = math.radians(angle)
-    return (slope * (math.cos(theta) * x + math.sin(theta) * y)).view(1, 1, size, size)
+from pct.losses import adversarial, background, erode, fooling, l1, masked_mean
 
 
 def noise(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-INSIDE = torch.zeros(1, 1, 12, 12)
-INSIDE[..., 2:-2, 2:-2] = 1
-"""Where a ramp's derivative does not touch the image's border."""
-
-
-@pytest.mark.parametrize(("form", "least"), [("half", 0.5), ("full", 0.0)])
-def test_ngf_of_parallel_edges_is_its_least_value(form, least):
-    found = ngf(ramp(20), ramp(20), alpha=1e-6, form=form, mask=INSIDE)
-    assert found.item() == pytest.approx(least, abs=1e-5)
-
-
-@pytest.mark.parametrize("angle", [0, 30, 45, 60, 90, 150, 180])
-def test_ngf_falls_with_the_squared_cosine_of_the_angle_between_edges(angle):
-    cosine = math.cos(math.radians(angle))
-    both = {"mask": INSIDE, "alpha": 1e-6}
-    assert ngf(ramp(10), ramp(10 + angle), **both).item() == pytest.approx(
-        1 - cosine**2 / 2, abs=1e-5
-    )
-    assert ngf(ramp(10), ramp(10 + angle), form="full", **both).item() == pytest.approx(
-        1 - cosine**2, abs=1e-5
-    )
-
-
-def test_alpha_is_an_intensity_a_pixel():
-    slope, alpha = 0.05, 0.08
-    agreement = (slope**2 / (slope**2 + alpha**2)) ** 2
-    found = ngf(ramp(0, slope=slope), ramp(0, slope=slope), alpha=alpha, mask=INSIDE)
-    assert found.item() == pytest.approx(1 - agreement / 2, abs=1e-6)
-
-
-def test_ngf_ignores_contrast_as_alpha_goes_to_zero_but_not_rotation():
-    one, other = noise(1, 2, 1, 16, 16), noise(2, 2, 1, 16, 16)
-    value = ngf(one, other, alpha=1e-6)
-    torch.testing.assert_close(ngf(-7 * one + 3, 0.2 * other - 1, alpha=1e-6), value)
-    assert abs(ngf(one, other.rot90(1, (2, 3)), alpha=1e-6) - value) > 1e-3
-    assert abs(ngf(7 * one, other, alpha=0.5) - ngf(one, other, alpha=0.5)) > 1e-3
-
-
-def test_ngf_is_symmetric():
-    one, other = noise(1, 2, 1, 16, 16), noise(2, 2, 1, 16, 16)
-    torch.testing.assert_close(ngf(one, other, alpha=0.08), ngf(other, one, alpha=0.08))
-
-
-def test_flat_regions_count_as_disagreement():
-    assert ngf(torch.zeros(1, 1, 8, 8), noise(1, 1, 1, 8, 8), alpha=0.08).item() == 1.0
-    half = torch.cat([ramp(0), torch.zeros(1, 1, 12, 12)], dim=0)
-    both = torch.cat([INSIDE, INSIDE], dim=0)
-    assert ngf(half, half, alpha=1e-6, mask=both).item() == pytest.approx(0.75, abs=1e-5)
-
-
-def test_ngf_stays_in_single_precision_under_autocast():
-    one = 1e-3 * noise(1, 1, 1, 8, 8)
-    expected = ngf(one, one, alpha=1e-3)
-    with torch.autocast("cpu", torch.bfloat16):
-        found = ngf(one.bfloat16().float(), one, alpha=1e-3)
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(expected.item(), abs=0.02)
-
-
-def test_the_gradient_of_ngf_is_that_of_finite_differences():
-    pct = noise(3, 1, 1, 5, 5).requires_grad_()
-    mr = noise(4, 1, 1, 5, 5)
-    ngf(pct, mr, alpha=0.3).backward()
-    step = 1e-2
-    for row, column in [(0, 0), (2, 2), (4, 1), (1, 3)]:
-        moved = torch.zeros(1, 1, 5, 5)
-        moved[..., row, column] = step
-        with torch.no_grad():
-            up, down = ngf(pct + moved, mr, alpha=0.3), ngf(pct - moved, mr, alpha=0.3)
-        assert pct.grad[0, 0, row, column].item() == pytest.approx(
-            ((up - down) / (2 * step)).item(), abs=2e-4
-        )
 
 
 def test_the_gradients_of_the_other_terms_are_those_of_finite_differences_in_double_precision():
@@ -157,13 +76,34 @@ def test_adversarial_losses_have_their_closed_forms(level):
         (False, "bce", -math.log(1 - sigmoid)),
         (True, "lsgan", (level - 1) ** 2),
         (False, "lsgan", level**2),
+        (True, "hinge", max(0.0, 1 - level)),
+        (False, "hinge", max(0.0, 1 + level)),
     ]:
         assert adversarial(logits, real=real, kind=kind).item() == pytest.approx(expected, rel=1e-4)
+    for kind, expected in [
+        ("bce", -math.log(sigmoid)),
+        ("lsgan", (level - 1) ** 2),
+        ("hinge", -level),
+    ]:
+        assert fooling(logits, kind=kind).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_beyond_its_margin_the_hinge_teaches_the_discriminator_nothing_but_the_generator_still():
+    logits = torch.tensor([[-3.0, -0.5, 0.5, 3.0]], requires_grad=True)
+
+    def gradient(loss: Tensor) -> list[float]:
+        return (4 * torch.autograd.grad(loss, logits)[0]).flatten().tolist()
+
+    assert gradient(adversarial([logits], real=True, kind="hinge")) == [-1, -1, -1, 0]
+    assert gradient(adversarial([logits], real=False, kind="hinge")) == [0, 1, 1, 1]
+    assert gradient(fooling([logits], kind="hinge")) == [-1, -1, -1, -1]
 
 
 def test_scales_weigh_alike_whatever_their_number_of_patches():
     logits = [torch.full((1, 1, 9, 9), 1.0), torch.full((1, 1, 2, 2), 0.0)]
     assert adversarial(logits, real=False, kind="lsgan").item() == pytest.approx(0.5)
+    assert adversarial(logits, real=True, kind="hinge").item() == pytest.approx(0.5)
+    assert fooling(logits, kind="hinge").item() == pytest.approx(-0.5)
 
 
 def test_eroding_takes_one_pixel_off_the_rim_and_nothing_at_the_images_border():
@@ -172,14 +112,3 @@ def test_eroding_takes_one_pixel_off_the_rim_and_nothing_at_the_images_border():
     expected = torch.zeros(1, 1, 7, 7)
     expected[..., :4, 2:5] = 1
     assert torch.equal(erode(mask), expected)
-
-
-def test_no_gradient_of_an_eroded_mask_reaches_over_the_rim():
-    pct, mr, mask = noise(1, 1, 1, 9, 9), noise(2, 1, 1, 9, 9), torch.zeros(1, 1, 9, 9)
-    mask[..., 2:7, 2:7] = 1
-    other = torch.where(mask > 0, pct, noise(3, 1, 1, 9, 9))
-    inner = erode(mask)
-    assert torch.equal(ngf(pct, mr, alpha=0.08, mask=inner), ngf(other, mr, alpha=0.08, mask=inner))
-    assert not torch.equal(
-        ngf(pct, mr, alpha=0.08, mask=mask), ngf(other, mr, alpha=0.08, mask=mask)
-    )

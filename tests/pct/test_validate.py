@@ -11,6 +11,7 @@ from pct import losses
 from pct.batches import make_batch
 from pct.metrics import psnr, psnr_masked
 from pct.networks import Generator
+from pct.ngf import ngf
 from pct.validate import look, spread, validate
 from tests.pct.identity import Returns, identity
 from tests.tiny import disc_slices, tiny_run
@@ -40,15 +41,14 @@ def test_cases_weigh_alike_whatever_their_number_of_slices():
 def test_values_are_the_unweighted_losses_whatever_the_run_trains_with():
     table = disc_slices(cases=1, per_case=2)
     off = {"lambda_l1": 0, "lambda_ngf": 0, "lambda_bg": 0}
-    found = validate(Returns(identity), table, tiny_run(schedule=off))
+    odd = {"ngf_region": "edge", "ngf_control": "shuffled", "ngf_against": "ct"}
+    found = validate(Returns(identity), table, tiny_run(schedule=off, loss=odd))
     assert found == validate(Returns(identity), table, tiny_run())
     batch = make_batch(table, np.arange(2), tiny_run(), CPU)
     outside = 1 - batch.head
     assert found["val/l1"] == pytest.approx(losses.l1(batch.mr, batch.ct).item(), rel=1e-6)
     for name, image in (("val/ngf", batch.mr), ("val/ngf_ct", batch.ct)):
-        assert found[name] == pytest.approx(
-            losses.ngf(image, batch.mr, alpha=0.08).item(), rel=1e-5
-        )
+        assert found[name] == pytest.approx(ngf(image, batch.mr, alpha=0.08).item(), rel=1e-5)
     each = [
         losses.background(batch.mr[i : i + 1], outside[i : i + 1], over="outside").item()
         for i in range(2)
@@ -56,6 +56,31 @@ def test_values_are_the_unweighted_losses_whatever_the_run_trains_with():
     assert found["val/bg"] == pytest.approx(np.mean(each), rel=1e-5)
     masked = psnr_masked(batch.mr, batch.ct, batch.head > 0).mean().item()
     assert found["val/psnr_masked"] == pytest.approx(masked, rel=1e-6)
+
+
+@pytest.mark.parametrize("form", ["half", "full"])
+def test_ngf_is_measured_with_the_runs_form_gradient_and_unit_against_mr_and_against_ct(form):
+    table = disc_slices(cases=1, per_case=2)
+    how = {"ngf_form": form, "ngf_gradient": "diff", "ngf_unit": "mm"}
+    run = tiny_run(loss=how, schedule={"ngf_alpha": {0: 0.1, 3: 0.2}})
+    found = validate(Returns(lambda image: image.flip(-1)), table, run)
+    batch = make_batch(table, np.arange(2), run, CPU)
+    alike = {"alpha": 0.1 * 0.8, "form": form, "gradient": "diff"}
+    pct = batch.mr.flip(-1)
+    for name, one, other in (
+        ("val/ngf", pct, batch.mr),
+        ("val/ngf_against_ct", pct, batch.ct),
+        ("val/ngf_ct", batch.ct, batch.mr),
+    ):
+        assert found[name] == pytest.approx(ngf(one, other, **alike).item(), rel=1e-5), name
+
+
+def test_the_identity_value_is_how_far_a_ct_is_from_what_becomes_of_it():
+    table = disc_slices(cases=1, per_case=2)
+    assert validate(Returns(identity), table, tiny_run())["val/idt"] == 0.0
+    found = validate(Returns(lambda image: 0.5 * image), table, tiny_run())
+    ct = make_batch(table, np.arange(2), tiny_run(), CPU).ct
+    assert found["val/idt"] == pytest.approx(0.5 * ct.abs().mean().item(), rel=1e-5)
 
 
 def test_a_perfect_pseudo_ct_scores_the_reference_line_of_ngf():

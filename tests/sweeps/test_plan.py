@@ -25,6 +25,9 @@ def test_the_thesis_counts_as_its_plan_says():
     [
         # Two trunks of 40, one with 4 branches of 30, one with 2.
         ("switch_off", "6 trials: 420 epochs written, 260 to train, 10 stages"),
+        # Each arm has 2 epochs of warm-up and 68 after it, and shares nothing.
+        ("controls", "4 trials: 280 epochs written, 280 to train, 8 stages"),
+        ("forms", "9 trials: 630 epochs written, 630 to train, 18 stages"),
         ("demo", "3 trials: 18 epochs written, 15 to train, 4 stages"),
         # Each of 12 points: keep 70 epochs, drop at s another 70 - s for s in 20, 30, ..., 60.
         (

@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from pct.__main__ import main
+from pct.config import Run, build_run, load_preset, preset_names
+from pct.loss_config import LossConfig
 from sweeps.recipe import BadRecipe, leaves_at, load_recipe, recipe_names
+from sweeps.space import corner
 
 
 def recipe_in(tmp_path, text: str, *overrides: str):
@@ -26,7 +30,58 @@ def refused(tmp_path, text: str, *overrides: str) -> str:
 
 
 def test_the_shipped_recipes_are_there():
-    assert {"demo", "search_ngf", "switch_off", "thesis"} <= set(recipe_names())
+    assert {"controls", "demo", "forms", "search_ngf", "switch_off", "thesis"} <= set(
+        recipe_names()
+    )
+
+
+def shipped_runs() -> list[Run]:
+    runs = [build_run(load_preset(name)) for name in preset_names()]
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        runs += [leaf.run for leaf in leaves_at(recipe, corner(recipe.space, "low"))]
+    return runs
+
+
+def test_a_shipped_preset_or_recipe_sets_every_form_and_weight_of_a_loss():
+    runs = shipped_runs()
+    for switch, field in LossConfig.model_fields.items():
+        assert {getattr(run.loss, switch) for run in runs} == set(get_args(field.annotation)), (
+            switch
+        )
+    for name in ("lambda_ngf", "lambda_gan", "lambda_bg", "lambda_idt", "ngf_alpha"):
+        assert len({getattr(run.schedule, name) for run in runs}) > 1, name
+
+
+def test_the_controls_differ_from_ngf_in_one_setting_each():
+    runs = leaves_of(load_recipe("controls"))
+    plain = runs.pop("ngf")
+    assert plain == build_run(load_preset("resize"))
+    assert plain.loss.ngf_control == "none"
+    assert plain.loss.ngf_against == "mr"
+
+    def with_loss(**change: str) -> Run:
+        return plain.model_copy(update={"loss": plain.loss.model_copy(update=change)})
+
+    assert runs["shuffled"] == with_loss(ngf_control="shuffled")
+    assert runs["edges_of_ct"] == with_loss(ngf_against="ct")
+    assert runs["none"].schedule.lambda_ngf == ((0, 0.0),)
+    assert runs["none"].loss == plain.loss
+
+
+def test_the_forms_differ_from_what_is_in_one_setting_each():
+    runs = leaves_of(load_recipe("forms"))
+    plain = runs.pop("as_it_is").model_dump()
+    for name, run in runs.items():
+        content = run.model_dump()
+        changed = {
+            key
+            for section in ("loss", "schedule")
+            for key in content[section]
+            if content[section][key] != plain[section][key]
+        }
+        assert len(changed) == 1, name
+        assert {k for k in content if content[k] != plain[k]} <= {"loss", "schedule"}
 
 
 def test_the_thesis_is_five_runs_of_four_experiments():
