@@ -23,7 +23,7 @@ def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """
     if len(values) < 2:
         return float("nan"), float("nan")
-    means = values[_draws(len(values))].mean(axis=1)
+    means = np.sort(values)[_draws(len(values))].mean(axis=1)  # whatever the order of the cases
     low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return float(low), float(high)
 

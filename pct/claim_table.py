@@ -18,7 +18,7 @@ def claim_table(found: Sequence[Comparison], question: Question) -> Table:
     """A line a metric, the one in question first; columns of p and intervals only for claims."""
     titles = ["metric", "patients", question.a, question.b, "B - A"]
     titles += ["A/A spread"]
-    claims = any(each.is_claim for each in found)
+    claims = any(each.is_enough for each in found)
     if claims:
         titles += ["95 % CI of B - A", "p", "p (Holm)", "detectable", "kind"]
     shown = plain(*titles)
@@ -38,7 +38,7 @@ def claim_table(found: Sequence[Comparison], question: Question) -> Table:
                 spell_p(effect.p) if each.primary else "",
                 spell_p(each.p_holm) if not each.primary else "",
                 _number(effect.detectable, unit),
-                each.role if each.is_claim else "no claim",
+                each.role if each.is_enough else "no claim",
             ]
         shown.add_row(*cells)
     return shown
@@ -57,7 +57,7 @@ def heading(first: Comparison, question: Question, *, split: str, clustered: boo
 
 def verdict(first: Comparison, question: Question) -> str:
     """What may be said of the metric in question, in one or two sentences."""
-    if not first.is_claim:
+    if not first.is_enough:
         return (
             f"No claim: {first.seeds[0]} and {first.seeds[1]} seeds, {first.patients} independent "
             f"patients. A claim between settings needs at least {MIN_SEEDS} seeds of each and "
@@ -83,7 +83,7 @@ def records(found: Sequence[Comparison], question: Question) -> list[dict[str, A
     """For programs: a record a metric; what is undefined is None."""
     rows = []
     for each in found:
-        row = {"a": question.a, "b": question.b, **asdict(each), "claim": each.is_claim}
+        row = {"a": question.a, "b": question.b, **asdict(each), "enough": each.is_enough}
         row |= row.pop("effect")
         rows.append({k: None if _is_nan(v) else v for k, v in row.items()})
     return rows

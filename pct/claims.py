@@ -64,7 +64,7 @@ class Comparison:
     """Of secondary metrics: p after Holm."""
 
     @property
-    def is_claim(self) -> bool:
+    def is_enough(self) -> bool:
         """Whether there are seeds and patients enough to say anything of the settings."""
         return min(self.seeds) >= MIN_SEEDS and self.patients >= MIN_PATIENTS
 

@@ -1,12 +1,15 @@
 """The question a sweep was run to answer, written down before its first score and never after."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from data_prep.atomic import renamed
 from data_prep.errors import PctError
+
+log = logging.getLogger(__name__)
 
 FILE = "claim.json"
 """In the folder of a sweep, beside `scores.parquet`."""
@@ -26,14 +29,20 @@ class Question:
 
 
 def declare(folder: Path, question: Question) -> bool:
-    """Write DIR/claim.json, unless one or scores are there already; whether it was written."""
+    """Write DIR/claim.json if nothing of a sweep is in the folder yet; whether it stands there.
+
+    Where a sweep has begun without it, or with another one, it comes too late: that is logged, and
+    the answer will be exploratory.
+    """
     path = folder / FILE
-    if path.exists() or (folder / "scores.parquet").exists():
-        return False
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    with renamed(path) as temporary:
-        temporary.write_text(json.dumps({**asdict(question), "declared_utc": now}, indent=1))
-    return True
+    if not any(not each.name.startswith(".") for each in folder.iterdir()):
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with renamed(path) as temporary:
+            temporary.write_text(json.dumps({**asdict(question), "declared_utc": now}, indent=1))
+    stands = declared_in(folder) == question
+    if not stands:
+        log.warning("%s: the sweep began before this claim; its answer is exploratory.", folder)
+    return stands
 
 
 def declared_in(folder: Path) -> Question | None:

@@ -120,7 +120,7 @@ def weigh(
 
 
 def _adjusted(found: list[Comparison]) -> list[Comparison]:
-    secondary = [each for each in found if not each.primary and each.is_claim]
+    secondary = [each for each in found if not each.primary and each.is_enough]
     raised = holm([each.effect.p for each in secondary])
     by_metric = {each.metric: p for each, p in zip(secondary, raised, strict=True)}
     return [replace(each, p_holm=by_metric.get(each.metric, math.nan)) for each in found]

@@ -13,7 +13,9 @@ from filelock import FileLock, Timeout
 from data_prep.errors import PctError
 from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
-from pct.config import NUMERICS, Run
+from pct.config import NUMERICS, Run, suggest
+from pct.declared import declare
+from pct.metrics import METRICS
 from sweeps import labels, records, spool
 from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_outcome
 from sweeps.points import Points
@@ -97,6 +99,9 @@ class Result:
 
 def prepare_sweep(recipe: Recipe, *, data: Path, folder: Path, store: str | None = None) -> Sweep:
     """Check the recipe against the data and lay out its leaves; those of a search come later."""
+    if recipe.claim and recipe.claim.on not in METRICS:
+        hint = suggest(recipe.claim.on, list(METRICS))
+        raise WrongData(f"{recipe.name}: claim: no metric {recipe.claim.on!r}{hint}")
     place = Store(store or str((folder / ".." / "stages").resolve()))
     sweep = Sweep(recipe, folder, data, read_manifest(data), place, ())
     checked = sweep.of(leaves_at(recipe, corner(recipe.space, "low")))
@@ -114,6 +119,8 @@ def run_sweep(
 ) -> Result:
     """Train what is missing, track it, and write the sweep's tables. Again = go on from there."""
     with alone(sweep.folder):
+        if sweep.recipe.claim:
+            declare(sweep.folder, sweep.recipe.claim)
         return _run(sweep, place, here, address, max_concurrent, on_tick)
 
 
