@@ -1,4 +1,4 @@
-"""The question a sweep was run to answer, written down before its first score and never after."""
+"""The question a sweep was run to answer, written down before its first epoch and never after."""
 
 import json
 import logging

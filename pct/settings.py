@@ -101,13 +101,13 @@ def weigh(
 ) -> list[Comparison]:
     """Compare two settings in every metric they share, the one in question first.
 
-    `scores` are of one split and unmixed. The metric in question keeps its p; the others are
-    secondary, adjusted together by Holm and exploratory in any case, as all is unless `declared`.
-    `patient_of` maps a case to the head or donor it was made from; else each is a patient. A case
-    that some run lacks, or where its score is undefined, is left out for all of them.
+    `scores` are of one split; mixed ones are refused as in `cohort`. The metric in question keeps
+    its p; the others are secondary, adjusted together by Holm and exploratory in any case, as all
+    is unless `declared`. `patient_of` maps a case to the head or donor it was made from; else each
+    is a patient. A case that some run lacks, or where its score is undefined, is left out for all.
     """
-    refuse_mixtures(scores)
     arms = (_runs(scores, question.a), _runs(scores, question.b))
+    refuse_mixtures(pd.concat(arms))
     shared = [m for m in arms[0]["metric"].unique() if m in set(arms[1]["metric"])]
     if question.on not in shared:
         raise NoSuchRuns(

@@ -34,7 +34,7 @@ def test_a_claim_names_trials_without_their_seeds(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("claim: {a: one, b: two, on: ssim}", "claim: no trial 'two': did you mean two.a?"),
+        ("claim: {a: one, b: two, on: ssim}", "claim: no trial 'two': did you mean two.b?"),
         ("claim: {a: one, b: one, on: ssim}", "claim: expected {a: TRIAL, b: OTHER, on: METRIC}"),
         ("claim: {a: one, on: ssim}", "claim: expected {a: TRIAL, b: OTHER, on: METRIC}, found"),
         ("claim: one", "found 'one'"),
