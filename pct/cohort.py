@@ -20,6 +20,9 @@ GIVEN = "given"
 SHOWN = ("ssim", "ssim_masked", "dice_hu250", "mae_head", "edge_bone")
 """Columns of the table with a line a trial."""
 
+CURVE = "bg_"
+"""How the points of the background's profile begin: a curve, too long for a table of metrics."""
+
 DIGITS = {"HU": 1, "HU/mm": 2, "dB": 2, "mm": 2}
 """Decimals of a unit; others have 4."""
 
@@ -112,9 +115,9 @@ def terminal_table(table: pd.DataFrame) -> Table:
 
 
 def metric_table(table: pd.DataFrame) -> Table:
-    """Every metric on a line of its own: n, mean ± SD, and the interval of the mean."""
+    """Every metric but curves on a line of its own: n, mean ± SD, and the interval of the mean."""
     shown = plain("trial", "split", "metric", "n", "mean ± SD", "95 % CI of the mean")
-    before, records = None, cast(Any, table.itertuples())
+    before, records = None, cast(Any, without_curves(table).itertuples())
     for row in records:
         now = (str(row.trial), str(row.split))
         shown.add_row(
@@ -126,6 +129,11 @@ def metric_table(table: pd.DataFrame) -> Table:
         )
         before = now
     return shown
+
+
+def without_curves(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of metrics that stand for themselves."""
+    return table[~table["metric"].str.startswith(CURVE)]
 
 
 def plain(*titles: str) -> Table:

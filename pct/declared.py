@@ -29,19 +29,22 @@ class Question:
 
 
 def declare(folder: Path, question: Question) -> bool:
-    """Write DIR/claim.json if nothing of a sweep is in the folder yet; whether it stands there.
+    """Write DIR/claim.json if no epoch of a sweep is in the folder yet; whether it stands there.
 
     Where a sweep has begun without it, or with another one, it comes too late: that is logged, and
     the answer will be exploratory.
     """
     path = folder / FILE
-    if not any(not each.name.startswith(".") for each in folder.iterdir()):
+    begun = (folder / "scores.parquet").exists() or any((folder / "spool").glob("*"))
+    if not begun and not path.exists():
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with renamed(path) as temporary:
             temporary.write_text(json.dumps({**asdict(question), "declared_utc": now}, indent=1))
     stands = declared_in(folder) == question
     if not stands:
-        log.warning("%s: the sweep began before this claim; its answer is exploratory.", folder)
+        log.warning(
+            "%s: this claim came after another one or after the first epoch: exploratory.", folder
+        )
     return stands
 
 

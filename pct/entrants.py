@@ -16,7 +16,7 @@ from pct.model import Model, find_model, load_model
 from pct.pseudo_cts import Found, find_pseudo_cts
 from pct.pseudo_cts import entrant_of as entrant_of_files
 from pct.score import entrant_of, score_cases, table
-from pct.score_given import score_given
+from pct.score_files import score_files
 
 OnCase = Callable[[int, str], None]
 
@@ -97,7 +97,7 @@ def _of_folder(pred: Path, name: str, data: Path, split: Split) -> Candidate:
 
 
 def _score_folder(found: Found, data: Path, split: Split, name: str, on_case: OnCase) -> Scored:
-    given = score_given(found, data, split, name=name, on_case=on_case)
+    given = score_files(found, data, split, name=name, on_case=on_case)
     notes = [*given.notes(name)]
     if found.extra:
         notes.append(f"{name}: not cases of the data, passed over: {', '.join(found.extra)}.")

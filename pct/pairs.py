@@ -11,7 +11,15 @@ from rich.table import Table
 from scipy import stats
 
 from pct.bootstrap import mean_interval
-from pct.cohort import digits, plain, refuse_mixtures, spell_count, spell_interval, titled
+from pct.cohort import (
+    digits,
+    plain,
+    refuse_mixtures,
+    spell_count,
+    spell_interval,
+    titled,
+    without_curves,
+)
 
 COLUMNS = ("a", "b", "split", "metric", "unit", "n", "of", "difference", "ci_low", "ci_high", "p")
 
@@ -55,9 +63,9 @@ def signed_rank(gaps: NDArray[np.float64]) -> float:
 
 
 def difference_table(table: pd.DataFrame) -> Table:
-    """Every pair and metric on a line of its own."""
+    """Every pair and metric, but curves, on a line of its own."""
     shown = plain("B - A", "split", "metric", "n", "mean difference", "95 % CI", "Wilcoxon p")
-    before, records = None, cast(Any, table.itertuples())
+    before, records = None, cast(Any, without_curves(table).itertuples())
     for row in records:
         now = (f"{row.b} - {row.a}", str(row.split))
         shown.add_row(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from data_prep.errors import PctError
 from pct.claims import MIN_PATIENTS, MIN_SEEDS, Comparison, Effect, Matrix, aa_spread, compare, holm
-from pct.cohort import refuse_mixtures
+from pct.cohort import CURVE, refuse_mixtures
 from pct.config import suggest
 from pct.declared import Question, declared_in
 from pct.rows import read_rows
@@ -114,7 +114,7 @@ def weigh(
             f"no scores in {question.on!r} of both {question.a} and {question.b}"
             f"{suggest(question.on, shared)}"
         )
-    shared.sort(key=lambda metric: metric != question.on)
+    shared = [question.on, *(m for m in shared if m != question.on and not m.startswith(CURVE))]
     found = [_comparison(arms, metric, question, declared, patient_of) for metric in shared]
     return _adjusted(found)
 

@@ -129,8 +129,9 @@ def test_a_trial_without_some_metric_still_has_its_line():
 
 def test_the_long_table_has_a_line_a_metric_with_its_interval_and_counts_what_is_undefined():
     text = io.StringIO()
-    one = scores(ssim=[0.5, np.nan, 0.7], mae_head=[50.0, 60.0, 70.0])
+    one = scores(ssim=[0.5, np.nan, 0.7], mae_head=[50.0, 60.0, 70.0], bg_hu_000_010=[1.0] * 3)
     both = cohort(pd.concat([one, one.assign(trial="exp2")]))
+    assert "bg_hu_000_010" in set(both["metric"]), "a point of a curve, for programs only"
     Console(file=text, width=120).print(metric_table(both))
     head, *lines = [re.split(r"\s\s+", line.strip()) for line in text.getvalue().splitlines()]
     assert head == ["trial", "split", "metric", "n", "mean ± SD", "95 % CI of the mean"]

@@ -10,7 +10,7 @@ from pct.cohort import GIVEN
 from pct.metrics import METRICS
 from pct.pseudo_cts import BadPseudoCt, NoPseudoCts, entrant_of, find_pseudo_cts, lay
 from pct.score import score_case
-from pct.score_given import score_given, score_pct
+from pct.score_files import score_files, score_pct
 from tests.pct.identity import air, model_that
 from tests.pct.test_score import GRID
 
@@ -26,7 +26,7 @@ def case(phantom_data):
 def two_cases(phantom_data, monkeypatch):
     """The validation and the test case of the phantoms as one split."""
     both = [*list_cases(phantom_data, "val"), *list_cases(phantom_data, "test")]
-    monkeypatch.setattr("pct.score_given.list_cases", lambda data, split: both)
+    monkeypatch.setattr("pct.score_files.list_cases", lambda data, split: both)
     return both
 
 
@@ -155,7 +155,7 @@ def test_a_case_without_a_usable_file_is_counted_with_its_reason(tmp_path, phant
     first, second = two_cases
     save_nifti(read_volumes(phantom_data, first).ct, tmp_path / f"{first}.nii.gz")
     found = find_pseudo_cts(tmp_path, two_cases, known=two_cases)
-    given = score_given(found, phantom_data, "val", name="nnsyn")
+    given = score_files(found, phantom_data, "val", name="nnsyn")
     values = {(s.case, s.metric): s.value for s in given.scores}
     assert values[first, "mae_head"] == 0
     assert np.isnan(values[second, "mae_head"])
@@ -171,7 +171,7 @@ def test_if_no_case_can_be_scored_all_reasons_are_told(tmp_path, phantom_data, t
     (tmp_path / f"{first}.nii.gz").write_bytes(b"no image")
     found = find_pseudo_cts(tmp_path, two_cases, known=two_cases)
     with pytest.raises(NoPseudoCts, match=rf"cannot be read as NIfTI.*{second}: no pseudo-CT"):
-        score_given(found, phantom_data, "val", name="nnsyn")
+        score_files(found, phantom_data, "val", name="nnsyn")
 
 
 def test_air_everywhere_is_scored_as_our_model_of_air(case):

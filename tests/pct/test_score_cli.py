@@ -113,7 +113,7 @@ def test_a_missing_case_is_exit_code_3_where_others_were_scored(
     capsys, tmp_path, pseudo_cts, phantom_data, monkeypatch
 ):
     both = [*list_cases(phantom_data, "val"), *list_cases(phantom_data, "test")]
-    for module in ("pct.score_given", "pct.entrants"):
+    for module in ("pct.score_files", "pct.entrants"):
         monkeypatch.setattr(f"{module}.list_cases", lambda data, split: both)
     mine = shutil.copytree(pseudo_cts, tmp_path / "mine")
     (mine / f"{both[1]}.nii.gz").rename(mine / "somebody.nii.gz")

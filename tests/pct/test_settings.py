@@ -159,23 +159,38 @@ def test_a_table_of_patients_may_call_them_heads_or_donors(tmp_path):
         read_patients(tmp_path / "absent.csv", ["a"])
 
 
-def test_a_question_is_declared_only_before_anything_of_the_sweep_is_there(tmp_path, caplog):
-    (tmp_path / ".lock").touch()
+def begin(folder):
+    """As the first epoch of a trial does."""
+    (folder / "spool").mkdir()
+    (folder / "spool" / "exp1@s1.jsonl").write_text("{}")
+
+
+def test_a_question_is_declared_once_and_before_the_first_epoch(tmp_path, caplog):
+    (tmp_path / "precision.json").touch()
     assert declare(tmp_path, QUESTION)
     assert declared_in(tmp_path) == QUESTION
-    (tmp_path / "spool").mkdir()
-    assert declare(tmp_path, QUESTION), "going on with the same sweep changes nothing"
     other = Question("exp1", "exp2", "ssim")
+    assert not declare(tmp_path, other), "not even before the first epoch is it rewritten"
+    begin(tmp_path)
+    assert declare(tmp_path, QUESTION), "going on with the same sweep changes nothing"
     assert not declare(tmp_path, other)
     assert declared_in(tmp_path) == QUESTION
-    assert "the sweep began before this claim; its answer is exploratory" in caplog.text
+    assert "this claim came after another one or after the first epoch: exploratory" in caplog.text
 
 
-def test_a_sweep_that_has_begun_cannot_declare_anything(tmp_path):
-    (tmp_path / "spool").mkdir()
+@pytest.mark.parametrize("trace", [begin, lambda folder: (folder / "scores.parquet").touch()])
+def test_a_sweep_that_has_begun_cannot_declare_anything(tmp_path, trace):
+    trace(tmp_path)
     assert not declare(tmp_path, QUESTION)
     assert declared_in(tmp_path) is None
     assert not (tmp_path / FILE).exists()
+
+
+def test_points_of_the_background_curve_are_no_secondary_metrics():
+    rows = sweep(metrics=("ssim", "mae_head", "bg_hu_000_010"))
+    assert [each.metric for each in weigh(rows, QUESTION)] == ["mae_head", "ssim"]
+    asked = Question("exp1", "exp2", "bg_hu_000_010")
+    assert weigh(rows, asked)[0].metric == "bg_hu_000_010", "unless one is in question"
 
 
 def test_the_declared_question_is_asked_and_any_other_is_exploratory(tmp_path):

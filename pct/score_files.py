@@ -19,7 +19,7 @@ WHOLE = 0.99
 
 
 @dataclass(frozen=True)
-class GivenCase:
+class FileCase:
     """What became of one case."""
 
     values: dict[str, float]
@@ -33,11 +33,11 @@ class GivenCase:
 
 
 @dataclass(frozen=True)
-class Given:
+class FileScores:
     """Scores of a folder of pseudo-CTs, and what there is to know of its cases."""
 
     scores: list[Score]
-    cases: dict[str, GivenCase]
+    cases: dict[str, FileCase]
 
     def notes(self, name: str) -> list[str]:
         """What the table does not say, a line each."""
@@ -58,14 +58,14 @@ class Given:
         return not any(case.reason for case in self.cases.values())
 
 
-def score_given(
+def score_files(
     found: Found,
     data: Path,
     split: Split,
     *,
     name: str,
     on_case: Callable[[int, str], None] = lambda done, case: None,
-) -> Given:
+) -> FileScores:
     """Score every case of a split for which a usable pseudo-CT was found.
 
     A case without one has NaN in every metric, so that tables count it. If no case has one, that
@@ -90,18 +90,18 @@ def score_given(
         for subject, case in cases.items()
         for metric in metrics
     ]  # fmt: skip
-    return Given(scores, cases)
+    return FileScores(scores, cases)
 
 
-def _score(found: Found, case: CaseVolumes) -> GivenCase:
+def _score(found: Found, case: CaseVolumes) -> FileCase:
     subject = case.subject
     if subject not in found.files:
-        return GivenCase({}, f"{subject}: no pseudo-CT in the folder.")
+        return FileCase({}, f"{subject}: no pseudo-CT in the folder.")
     try:
         laid = lay(found.files[subject], case)
     except (BadVolume, BadPseudoCt) as error:
-        return GivenCase({}, str(error))
-    return GivenCase(score_pct(laid.pct, case), resampled=laid.resampled, covered=laid.covered)
+        return FileCase({}, str(error))
+    return FileCase(score_pct(laid.pct, case), resampled=laid.resampled, covered=laid.covered)
 
 
 def score_pct(pct: Volume, case: CaseVolumes) -> dict[str, float]:
