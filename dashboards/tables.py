@@ -2,26 +2,21 @@
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 
 from dashboards.load import Sweep, Trial
-from data_prep.errors import PctError
+from pct.claim_table import heading, verdict
+from pct.claims import MIN_PATIENTS, MIN_SEEDS
+from pct.cohort import MixedScores, cell, cohort, refuse_mixtures
+from pct.declared import declared_in
+from pct.settings import NoSuchRuns, weigh
 
 ONE_OF_EACH = ("mask_backend", "metric_version", "split_sha")
-"""Columns that must hold one value in all rows of a table."""
-
-MIN_SEEDS, MIN_PATIENTS = 3, 6
-"""Below either, a difference between trials is no claim about their settings."""
+"""Columns that must hold one value in all tables of a split."""
 
 UNKNOWN = "\N{EN DASH}"
-
-DECIMALS = {"HU": 1, "dB": 2, "mm": 2, "HU/mm": 1}
-
-
-class MixedScores(PctError):
-    """Scores that were measured in different ways and must not stand in one table."""
 
 
 def html_table(
@@ -51,7 +46,7 @@ def score_tables(sweep: Sweep, split: Literal["val", "test"]) -> str:
     scores = sweep.scores[sweep.scores["split"] == split]
     if scores.empty:
         return ""
-    _refuse_mixtures(scores, split)
+    refuse_mixtures(scores, columns=ONE_OF_EACH, where=f"scores.parquet, split {split}: ")
     same = [trial.trial for trial in sweep.trials if trial.same_as]
     scores = scores[~scores["trial"].isin(same)]
     names = {run.trial: sweep.names_of(run) for run in sweep.runs}
@@ -71,8 +66,23 @@ def score_tables(sweep: Sweep, split: Literal["val", "test"]) -> str:
 
 
 def claim_note(sweep: Sweep) -> str:
-    """Whether the validation scores could support a claim between settings, in one sentence."""
-    num_cases = sweep.scores.loc[sweep.scores["split"] == "val", "case"].nunique()
+    """What the validation scores say of the claim that the recipe declared, in a few sentences.
+
+    Without one: whether they could support any.
+    """
+    scores = sweep.scores[sweep.scores["split"] == "val"]
+    question = declared_in(sweep.folder)
+    if question is None:
+        return _could_be(sweep, scores["case"].nunique())
+    try:
+        first, *_ = weigh(scores, question, declared=True)
+    except (NoSuchRuns, MixedScores) as error:
+        return f"The claim declared before the run cannot be judged: {error}"
+    told = heading(first, question, split="val", clustered=False)
+    return f"{told}. {verdict(first, question)}"
+
+
+def _could_be(sweep: Sweep, num_cases: int) -> str:
     seeds = {trial.trial.rpartition("@")[2] for trial in sweep.runs if "@" in trial.trial}
     num_seeds = max(1, len(seeds))
     found = f"n = {_count(num_cases, 'case')}, {_count(num_seeds, 'seed')}"
@@ -109,28 +119,15 @@ def settings_table(sweep: Sweep) -> str:
     return html_table(["setting", "value"], rows)
 
 
-def _refuse_mixtures(scores: pd.DataFrame, split: str) -> None:
-    for column in ONE_OF_EACH:
-        found = sorted(map(str, scores[column].unique()))
-        if len(found) > 1:
-            raise MixedScores(
-                f"scores.parquet, split {split}: {column} is {' and '.join(found)}; expected one, "
-                "because such scores cannot be compared. Prepare all cases with one mask back end "
-                "and run `pct sweep` again: finished stages are kept, scores are written anew."
-            )
-
-
 def _score_table(scores: pd.DataFrame, names: dict[str, str]) -> str:
     units = scores.drop_duplicates("metric").set_index("metric")["unit"]
     headers = ["trial", *(_metric_header(metric, unit) for metric, unit in units.items())]
-    rows = []
-    for trial, name in names.items():
-        values = scores[scores["trial"] == trial].set_index("metric")["value"]
-        if len(values):
-            cells = [
-                _mean_sd(values[values.index == metric], unit) for metric, unit in units.items()
-            ]
-            rows.append([name, *cells])
+    cells = {(row.trial, row.metric): cell(row) for row in cast(Any, cohort(scores).itertuples())}
+    scored = {trial: name for trial, name in names.items() if trial in set(scores["trial"])}
+    rows = [
+        [name, *(cells.get((trial, metric), UNKNOWN) for metric in units.index)]
+        for trial, name in scored.items()
+    ]
     if len(rows) < len(units):
         headers, *rows = map(list, zip(["metric", *headers[1:]], *rows, strict=True))
     return html_table(headers, rows, numeric=True)
@@ -140,17 +137,6 @@ def _metric_header(metric: Any, unit: str) -> str:
     lower_is_better = unit.startswith(("HU", "mm"))
     shown = "" if unit in ("", "1") else f" ({unit})"
     return f"{metric}{shown} {'↓' if lower_is_better else '↑'}"
-
-
-def _mean_sd(values: "pd.Series[float]", unit: str) -> str:
-    known = values.dropna()
-    if known.empty:
-        return UNKNOWN
-    decimals = DECIMALS.get(unit, 3)
-    text = f"{known.mean():.{decimals}f}"
-    if len(known) > 1:
-        text += f" ± {known.std():.{decimals}f}"
-    return text if len(known) == len(values) else f"{text} (n = {len(known)})"
 
 
 def _trial_row(trial: Trial) -> list[str]:

@@ -1,9 +1,8 @@
-"""The verbs `show`, `predict` and `score`."""
+"""The verbs `show` and `predict`."""
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Optional
 
 import typer
 
@@ -13,7 +12,6 @@ Tracking = Annotated[
     Optional[str],  # noqa: UP045  typer reads this form in every version
     typer.Option(help="MLflow URI for models:/; else MLFLOW_TRACKING_URI, else ./mlflow.db"),
 ]
-Split = Literal["val", "test"]
 ModelAddress = Annotated[str, typer.Argument(help="a model folder, or models:/pct@champion")]
 
 
@@ -71,45 +69,3 @@ def predict(
         f"{loaded.name}: pseudo-CT {'x'.join(map(str, pct.array.shape))}, "
         f"{pct.array.min()} to {pct.array.max()} HU -> {to}"
     )
-
-
-def score(
-    model: ModelAddress,
-    data: Annotated[Path, typer.Option(help="folder that pct prep wrote")],
-    split: Annotated[Split, typer.Option(help="test is recorded in test_ledger.parquet")] = "val",
-    to: Annotated[Path, typer.Option(help="table to add the rows to")] = Path("scores.parquet"),
-    tracking: Tracking = None,
-    again: Annotated[
-        bool, typer.Option(help="score on the test set though this model was before")
-    ] = False,
-    as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
-) -> None:
-    """Score a model in 3D, a row a case, and print n, mean and SD."""
-    from rich.console import Console
-
-    from data_prep.progress import bar
-    from data_prep.shards import list_cases
-    from pct import score as scoring
-    from pct.cohort import cohort, terminal_table
-    from pct.model import find_model, load_model
-
-    loaded = load_model(find_model(model, tracking=tracking))
-    opened = scoring.opened_for(data, loaded) if split == "test" else None
-    known = scoring.has_scores(to, loaded, split)
-    if opened and known and not again:
-        print(
-            f"{loaded.name}: scored on the test set on {opened} already; --again opens it once more"
-        )
-        return
-    total = len(list_cases(data, split))
-    with bar("score", total=total, unit=f"{split} cases") as show_bar:
-        scores = scoring.table(scoring.score_cases(loaded, data, split, on_case=show_bar))
-    scoring.append_parquet(to, scores, unique=["trial", "case", "split", "metric"])
-    if split == "test":
-        scoring.open_test_set(data, loaded)
-    cohort_table = cohort(scores)
-    if as_program:
-        print(cohort_table.to_json(orient="records"))
-    else:
-        Console(width=120).print(terminal_table(cohort_table))
-    print(f"{loaded.name}: {scores['case'].nunique()} {split} cases -> {to}", file=sys.stderr)

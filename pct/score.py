@@ -1,31 +1,20 @@
-"""3D scores of a model, a row a case and metric, and the ledger of openings of the test set."""
+"""3D scores of a model, a row a case and metric."""
 
-import getpass
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-from pyarrow import ArrowInvalid
 
-from data_prep.errors import PctError
 from data_prep.schema import CaseVolumes, Split
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from data_prep.slices import field_of_view
 from data_prep.volume import resample
+from pct.ledger import Entrant
 from pct.metrics import METRIC_VERSION, METRICS, score_volume
 from pct.model import Model
 from pct.predict import predict_volume
-
-LEDGER = "test_ledger.parquet"
-"""In the data folder: every opening of its test set."""
-
-
-class BadTable(PctError):
-    """A file that is no table of scores."""
 
 
 @dataclass(frozen=True)
@@ -91,57 +80,9 @@ def table(scores: Sequence[Score]) -> pd.DataFrame:
     return pd.DataFrame([asdict(score) for score in scores])
 
 
-def append_parquet(path: Path, rows: pd.DataFrame, *, unique: Sequence[str]) -> pd.DataFrame:
-    """Add rows to a Parquet table, newer ones replacing older with equal `unique` columns."""
-    merged = pd.concat([read_rows(path), rows]).drop_duplicates(list(unique), keep="last")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    merged.reset_index(drop=True).to_parquet(temporary)
-    temporary.replace(path)
-    return merged
-
-
-def read_rows(path: Path) -> pd.DataFrame:
-    """A Parquet table; an empty one where there is no file. Something else is `BadTable`."""
-    if not path.exists():
-        return pd.DataFrame()
-    try:
-        return pd.read_parquet(path)
-    except (ArrowInvalid, OSError) as error:
-        raise BadTable(
-            f"{path}: cannot be read as Parquet ({error}). Give another --to."
-        ) from error
-
-
-def open_test_set(data: Path, model: Model) -> None:
-    """Record in DATA/test_ledger.parquet who scored which model on the test set, and when."""
-    row = {
-        "time_utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "who": getpass.getuser(),
-        "model": model.name,
-        "model_digest": model_digest(model),
-    }
-    append_parquet(data / LEDGER, pd.DataFrame([row]), unique=["time_utc", "model_digest"])
-
-
-def opened_for(data: Path, model: Model) -> str | None:
-    """When the test set was first opened for this very model, in UTC; None if it never was."""
-    ledger = read_rows(data / LEDGER)
-    if ledger.empty:
-        return None
-    own = ledger[ledger["model_digest"] == model_digest(model)]
-    return str(own["time_utc"].min()) if len(own) else None
-
-
-def has_scores(path: Path, model: Model, split: Split) -> bool:
-    """Whether a table of scores holds this model on this split."""
-    rows = read_rows(path)
-    return not rows.empty and bool(((rows["trial"] == model.name) & (rows["split"] == split)).any())
-
-
-def model_digest(model: Model) -> str:
-    """Which model this is: the start of a hash of its weights."""
+def entrant_of(model: Model) -> Entrant:
+    """A model as an entrant: trial@epoch, and the start of a hash of its weights."""
     digest = hashlib.sha256()
     for weight in model.generator.state_dict().values():
         digest.update(weight.cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return Entrant(model.name, digest.hexdigest()[:16])

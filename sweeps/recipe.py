@@ -21,11 +21,13 @@ from pct.config import (
     suggest,
     try_run,
 )
+from pct.declared import Question
+from sweeps.claim import check_claim, parse_claim
 from sweeps.forks import BadFork, is_name, straighten
 from sweeps.space import Dimension, Point, Search, corner, exhausted, fill
 
 RECIPES = Path(__file__).parent / "recipes"
-OWN_KEYS = ("base", "trials", "seeds", "space", "search")
+OWN_KEYS = ("base", "trials", "seeds", "space", "search", "claim")
 
 
 class BadRecipe(PctError):
@@ -53,6 +55,8 @@ class Recipe:
     seeds: tuple[int, ...]
     space: dict[str, Dimension]
     search: Search
+    claim: Question | None = None
+    """What the recipe was written to find out."""
 
 
 def recipe_names() -> list[str]:
@@ -75,7 +79,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     search = _search(content, space, problems)
     seeds = _seeds(content.get("seeds"), problems)
     base = str(content.get("base", "resize"))
-    recipe = Recipe(path.stem, base, common, trials, seeds, space, search)
+    claim = parse_claim(content.get("claim"), problems)
+    recipe = Recipe(path.stem, base, common, trials, seeds, space, search, claim)
     _check(recipe, problems)
     if problems:
         lines = _grouped(problems, list(trials))
@@ -111,7 +116,8 @@ def _check(recipe: Recipe, problems: list[str]) -> None:
     if not problems or recipe.trials:
         ends: tuple[Literal["low"], Literal["high"]] = ("low", "high")
         for end in ends:
-            _leaves(recipe, corner(recipe.space, end), problems, exhaust=False)
+            leaves = _leaves(recipe, corner(recipe.space, end), problems, exhaust=False)
+        check_claim(recipe.claim, [leaf.name for leaf in leaves], problems)
 
 
 def _leaves(

@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 from data_prep.errors import PctError
 from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
-from pct.config import NUMERICS, Run
+from pct.config import NUMERICS, Run, suggest
+from pct.declared import declare
 from sweeps import labels, records, spool
 from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_outcome
 from sweeps.points import Points
@@ -97,10 +98,19 @@ class Result:
 
 def prepare_sweep(recipe: Recipe, *, data: Path, folder: Path, store: str | None = None) -> Sweep:
     """Check the recipe against the data and lay out its leaves; those of a search come later."""
+    if recipe.claim:
+        _check_metric(recipe.claim.on)
     place = Store(store or str((folder / ".." / "stages").resolve()))
     sweep = Sweep(recipe, folder, data, read_manifest(data), place, ())
     checked = sweep.of(leaves_at(recipe, corner(recipe.space, "low")))
     return sweep if recipe.space else checked
+
+
+def _check_metric(name: str) -> None:
+    from pct.metrics import METRICS  # loads torch, which a driver does without
+
+    if name not in METRICS:
+        raise WrongData(f"claim: no metric {name!r}{suggest(name, list(METRICS))}")
 
 
 def run_sweep(
@@ -114,6 +124,8 @@ def run_sweep(
 ) -> Result:
     """Train what is missing, track it, and write the sweep's tables. Again = go on from there."""
     with alone(sweep.folder):
+        if sweep.recipe.claim:
+            declare(sweep.folder, sweep.recipe.claim)
         return _run(sweep, place, here, address, max_concurrent, on_tick)
 
 

@@ -1,17 +1,20 @@
+import json
 import re
 
+import numpy as np
 import pytest
 from sweep_folder import CASES, score_row, score_rows, trial_row, trial_rows, write_table
 
 from dashboards.load import load_sweep
 from dashboards.tables import (
-    MixedScores,
     claim_note,
     html_table,
     score_tables,
     settings_table,
     trials_table,
 )
+from pct.cohort import MixedScores
+from pct.declared import FILE
 
 
 def cells(html: str) -> list[list[str]]:
@@ -35,7 +38,7 @@ def test_scores_are_mean_and_sd_over_cases(sweep_dir):
 def test_more_metrics_than_trials_turn_the_table(sweep_dir):
     html = score_tables(load_sweep(sweep_dir), "val")
     assert cells(html)[0] == ["metric", "never", "exp.keep = always", "exp.drop"]
-    assert cells(html)[1] == ["ssim_masked ↑", *["0.800 ± 0.080"] * 3]
+    assert cells(html)[1] == ["ssim_masked ↑", *["0.8000 ± 0.0800"] * 3]
 
 
 def test_a_single_case_has_no_sd_and_an_undefined_score_is_counted(sweep_dir):
@@ -44,7 +47,7 @@ def test_a_single_case_has_no_sd_and_an_undefined_score_is_counted(sweep_dir):
     rows += [score_row("never", case, "mae_head", v, "val") for case, v in
              (("p02", 102.0), ("p03", float("nan")))]  # fmt: skip
     html = score_tables(write_scores(sweep_dir, rows), "val")
-    assert cells(html)[1] == ["never", "101.0 ± 1.4 (n = 2)"]
+    assert cells(html)[1] == ["never", "101.0 ± 1.4 (n = 2 of 3)"]
 
 
 def test_a_twin_with_scores_of_its_own_is_not_counted_twice(sweep_dir):
@@ -56,15 +59,15 @@ def test_a_twin_with_scores_of_its_own_is_not_counted_twice(sweep_dir):
 @pytest.mark.parametrize(
     ("column", "other", "message"),
     [
-        ("mask_backend", "totalseg", "mask_backend is threshold and totalseg"),
-        ("metric_version", 2, "metric_version is 1 and 2"),
-        ("split_sha", "beef", "split_sha is beef and c0ffee"),
+        ("mask_backend", "totalseg", "mask_backend: threshold and totalseg"),
+        ("metric_version", 2, "metric_version: 1 and 2"),
+        ("split_sha", "beef", "split_sha: beef and c0ffee"),
     ],
 )
 def test_scores_measured_differently_are_not_mixed(sweep_dir, column, other, message):
     rows = score_rows()
     rows[-1][column] = other
-    with pytest.raises(MixedScores, match=f"split val: {message}; expected one"):
+    with pytest.raises(MixedScores, match=f"split val: scores mix {message}; expected one"):
         score_tables(write_scores(sweep_dir, rows), "val")
 
 
@@ -96,6 +99,32 @@ def test_three_seeds_and_six_patients_are_exploratory(sweep_dir):
     assert claim_note(write_scores(sweep_dir, rows[:-1] + rows[:1])).startswith("Exploratory")
     few = [row for row in rows if row["case"] != "p5"]
     assert claim_note(write_scores(sweep_dir, few)).startswith("No claim: n = 5 cases, 3 seeds.")
+
+
+def declare(folder, **question):
+    (folder / FILE).write_text(json.dumps(question))
+
+
+def test_a_declared_claim_is_judged_in_the_report(sweep_dir):
+    rng = np.random.default_rng(0)
+    rows = [
+        score_row(f"{name}@s{seed}", f"p{i}", "mae_head", level + rng.normal(), "val")
+        for name, level in (("exp1", 100.0), ("exp2", 90.0))
+        for seed in (1, 2, 3)
+        for i in range(6)
+    ]
+    declare(sweep_dir, a="exp1", b="exp2", on="mae_head")
+    note = claim_note(write_scores(sweep_dir, rows))
+    assert note.startswith("exp2 (B) against exp1 (A), val split: 3 and 3 seeds (independent)")
+    assert "Claim, declared before the run: mae_head is lower by 9.6 HU with exp2" in note
+    few = [row for row in rows if "@s3" not in row["trial"]]
+    assert "No claim: 2 and 2 seeds" in claim_note(write_scores(sweep_dir, few))
+
+
+def test_a_declared_claim_without_its_runs_does_not_stop_the_report(sweep_dir):
+    declare(sweep_dir, a="never", b="exp9", on="mae_head")
+    note = claim_note(load_sweep(sweep_dir))
+    assert note.startswith("The claim declared before the run cannot be judged: no scores of")
 
 
 def test_every_trial_says_how_it_ended_and_where_it_began(sweep_dir):

@@ -1,10 +1,8 @@
 """The command: what it prints, and its exit codes."""
 
 import json
-import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -14,7 +12,6 @@ from data_prep.volume import load_nifti, save_nifti
 from pct.__main__ import BAD_INPUT, INTERRUPTED, main
 from pct.model import save_model
 from pct.networks import Generator
-from pct.score import LEDGER
 from tests.pct.identity import CARD
 from tests.tiny import tiny_run
 
@@ -109,68 +106,3 @@ def test_predict_refuses_what_it_cannot_use(capsys, tmp_path, model, mr, words, 
     assert main(call) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_score_prints_the_cohort_and_keeps_the_rows(capsys, tmp_path, model, phantom_data):
-    to = tmp_path / "scores.parquet"
-    call = ["score", model, "--data", str(phantom_data), "--to", str(to)]
-    assert main([*call, "--json"]) == 0
-    cohort = json.loads(capsys.readouterr().out)
-    assert {row["metric"] for row in cohort} >= {"ssim_masked", "mae_head"}
-    assert {
-        (row["trial"], row["split"], row["n"]) for row in cohort if row["metric"] == "ssim"
-    } == {("exp1@6", "val", 1)}
-    rows = pd.read_parquet(to)
-    assert main(call) == 0
-    assert "mae_head, HU" in capsys.readouterr().out
-    assert len(pd.read_parquet(to)) == len(rows)
-    assert not (phantom_data / LEDGER).exists()
-
-
-def test_the_test_set_is_opened_once_a_model_unless_asked_again(
-    capsys, tmp_path, model, phantom_data
-):
-    data = shutil.copytree(phantom_data, tmp_path / "data")
-    call = [
-        "score",
-        model,
-        "--data",
-        str(data),
-        "--split",
-        "test",
-        "--to",
-        str(tmp_path / "scores.parquet"),
-    ]
-    assert main(call) == 0
-    assert len(pd.read_parquet(data / LEDGER)) == 1
-    capsys.readouterr()
-    assert main(call) == 0
-    assert "exp1@6: scored on the test set on 20" in capsys.readouterr().out
-    assert len(pd.read_parquet(data / LEDGER)) == 1
-    assert main([*call, "--again"]) == 0
-    assert len(pd.read_parquet(data / LEDGER)) == 2
-
-
-def test_scores_that_were_lost_are_scored_anew_and_that_is_recorded(tmp_path, model, phantom_data):
-    data, to = shutil.copytree(phantom_data, tmp_path / "data"), tmp_path / "scores.parquet"
-    call = ["score", model, "--data", str(data), "--split", "test", "--to", str(to)]
-    to.write_bytes(b"no table")
-    assert main(call) == 2
-    assert not (data / LEDGER).exists()
-    to.unlink()
-    assert main(call) == 0
-    to.unlink()
-    assert main(call) == 0
-    assert to.exists()
-    assert len(pd.read_parquet(data / LEDGER)) == 2
-
-
-def test_the_training_set_is_not_scored(capsys, tmp_path, model, phantom_data):
-    assert main(["score", model, "--data", str(phantom_data), "--split", "train"]) == 2
-    err = " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert "'train' is not one of 'val', 'test'" in err
-
-
-def test_a_folder_that_is_no_data_is_exit_code_2(capsys, tmp_path, model):
-    assert main(["score", model, "--data", str(tmp_path)]) == 2
-    assert "no manifest.json" in capsys.readouterr().err

@@ -1,8 +1,4 @@
-"""Rows of scores, and the ledger of the test set."""
-
-import getpass
-import re
-from datetime import UTC, datetime, timedelta
+"""Rows of scores of a model."""
 
 import numpy as np
 import pandas as pd
@@ -11,16 +7,7 @@ import pytest
 from data_prep.schema import SliceGrid
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from pct.metrics import METRIC_VERSION, METRICS
-from pct.score import (
-    LEDGER,
-    append_parquet,
-    model_digest,
-    open_test_set,
-    opened_for,
-    score_case,
-    score_cases,
-    table,
-)
+from pct.score import entrant_of, score_case, score_cases, table
 from tests.pct.identity import air, identity, model_that
 
 GRID = SliceGrid("resize", 64, 4.0, 12.0)
@@ -90,35 +77,11 @@ def test_a_trials_name_may_be_given_and_each_case_is_told(phantom_data):
     assert told == list(enumerate(list_cases(phantom_data, "val"), 1))
 
 
-def test_newer_rows_replace_older_ones_with_the_same_key(tmp_path):
-    path = tmp_path / "deep" / "scores.parquet"
-    first = pd.DataFrame({"trial": ["a", "b"], "value": [1.0, 2.0]})
-    append_parquet(path, first, unique=["trial"])
-    merged = append_parquet(
-        path, pd.DataFrame({"trial": ["b", "c"], "value": [9.0, 3.0]}), unique=["trial"]
-    )
-    assert merged.set_index("trial")["value"].to_dict() == {"a": 1.0, "b": 9.0, "c": 3.0}
-    assert pd.read_parquet(path).set_index("trial")["value"].to_dict() == {"a": 1, "b": 9, "c": 3}
-    assert [p.name for p in path.parent.iterdir()] == ["scores.parquet"]
-
-
-def test_the_ledger_says_who_opened_the_test_set_when_and_for_which_model(tmp_path):
-    model = model_that(air, grid=GRID)
-    assert opened_for(tmp_path, model) is None
-    open_test_set(tmp_path, model)
-    (row,) = pd.read_parquet(tmp_path / LEDGER).to_dict("records")
-    assert row["who"] == getpass.getuser()
-    assert (row["model"], row["model_digest"]) == ("exp1@6", model_digest(model))
-    when = datetime.fromisoformat(row["time_utc"])
-    assert timedelta() <= datetime.now(UTC) - when < timedelta(minutes=1)
-    assert re.fullmatch(r".*\+00:00", row["time_utc"])
-    assert opened_for(tmp_path, model) == row["time_utc"]
-
-
-def test_another_model_of_the_same_trial_opens_the_test_set_for_itself(tmp_path):
+def test_an_entrants_digest_is_of_the_weights_and_not_of_the_card():
     one, other = model_that(air, grid=GRID), model_that(air, grid=GRID)
-    other.card["stage"] = "0" * 32
-    open_test_set(tmp_path, one)
-    assert opened_for(tmp_path, other) is None
-    open_test_set(tmp_path, other)
-    assert len(pd.read_parquet(tmp_path / LEDGER)) == 2
+    first = entrant_of(one)
+    assert first.name == "exp1@6"
+    one.card["trial"] = "exp2"
+    assert entrant_of(one).digest == first.digest
+    assert entrant_of(one).name == "exp2@6"
+    assert entrant_of(other).digest != first.digest, "other random weights"

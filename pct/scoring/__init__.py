@@ -1,0 +1,1 @@
+"""Scores and claims on the command line."""
