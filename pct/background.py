@@ -1,5 +1,7 @@
 """What a pCT paints outside the head: fog as two numbers, void and fog as a curve over distance."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -43,7 +45,7 @@ def background(pct_hu: HuVolume, head: Mask, spacing_mm: SpacingMm) -> dict[str,
     return scores
 
 
-def _mean_and_share(values: NDArray[np.generic], mean: str, share: str) -> dict[str, float]:
+def _mean_and_share(values: NDArray[Any], mean: str, share: str) -> dict[str, float]:
     if not values.size:
         return {mean: float("nan"), share: float("nan")}
     return {

@@ -28,7 +28,8 @@ def edge_bone(pct_hu: HuVolume, ct_hu: HuVolume, spacing_mm: SpacingMm, head: Ma
         own = slice(slab.start - around.start, slab.stop - around.start)
         near = near_surface(bone[around, y, x], spacing_mm)[own] & head[slab, y, x]
         error = np.abs(
-            _steepness(pct_hu[around, y, x], spacing_mm) - _steepness(ct_hu[around, y, x], spacing_mm)
+            _steepness(pct_hu[around, y, x], spacing_mm)
+            - _steepness(ct_hu[around, y, x], spacing_mm)
         )[own][near]
         total, count = total + float(error.sum(dtype=np.float64)), count + error.size
     return total / count
@@ -45,7 +46,9 @@ def near_surface(bone: Mask, spacing_mm: SpacingMm, *, within_mm: float = EDGE_M
     return near
 
 
-def _spread(square: NDArray[np.float32], axis: int, step: float, most: float) -> NDArray[np.float32]:
+def _spread(
+    square: NDArray[np.float32], axis: int, step: float, most: float
+) -> NDArray[np.float32]:
     """Squared distance to the nearest face, one axis further: a minimum over shifts of up to 2 mm.
 
     The square of a distance is a sum over axes, so one axis after another is exact.

@@ -1,4 +1,4 @@
-"""Errors in HU inside the head: by tissue, by overlap of thresholded tissue, from slice to slice."""
+"""Errors in HU inside the head: by tissue, by overlap of thresholds, from slice to slice."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""PSNR of slices in [-1, 1] (thesis 2.3 and 2.6.1): of all pixels, of a mask's, or filled with air."""
+"""PSNR of slices in [-1, 1] (thesis 2.3, 2.6.1): of all pixels, of a mask's, filled with air."""
 
 from collections.abc import Callable
 
@@ -41,7 +41,7 @@ def psnr_masked_fill(pct_unit: Tensor, ct_unit: Tensor, mask: Tensor) -> Tensor:
 def psnr_of_slices(
     pct_hu: HuVolume, ct_hu: HuVolume, mask: Mask, *, to_unit: Callable[[Tensor], Tensor]
 ) -> dict[str, float]:
-    """The three PSNRs of a volume (z, y, x): the mean over its slices, masked ones where there is mask.
+    """The three PSNRs of a volume (z, y, x), each the mean over the slices where it is defined.
 
     `to_unit` brings HU to [-1, 1], slab by slab.
     """

@@ -1,7 +1,9 @@
 """Does the pCT carry the MR's soft-tissue contrast? NGF is least when the MR is copied."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +13,16 @@ from pct.hu_errors import AIR_BELOW_HU, SKULL_HU
 from pct.slabs import HuVolume, Mask, SpacingMm, box_of, slabs
 
 LEAK_LIMIT = 0.2
-"""`mr_leak` above it is a leak: so much more of the pCT's detail follows the MR than of the CT's."""
+"""`mr_leak` above it is a leak: the pCT's detail follows the MR so much more than the CT's does."""
 
 AWAY_VOXELS = 3
 """Soft tissue is looked at where no bone, air or outside is nearer than this."""
 
 HIGH_PASS_MM = 4.0
-"""Sigma of the in-plane Gaussian that is taken off: what stays is smaller than about a centimetre."""
+"""Sigma of the in-plane Gaussian that is taken off: what is left is smaller than about 1 cm."""
+
+_FLAT = 1e-12
+"""Sums of squares below it are rounding: the image is constant."""
 
 _HU_EDGES = np.linspace(-1000.0, 2000.0, 101)
 _MR_EDGES = np.linspace(-1.0, 1.0, 65)
@@ -25,7 +30,7 @@ _MR_EDGES = np.linspace(-1.0, 1.0, 65)
 
 @dataclass(frozen=True)
 class Leak:
-    """How a CT's soft-tissue detail follows the MR's; NaN where either is flat or there is none."""
+    """How an image's soft-tissue detail follows the MR's; NaN where either is flat or missing."""
 
     slope_hu: float
     """HU per MR unit."""
@@ -33,14 +38,19 @@ class Leak:
 
 
 def leak_scores(
-    pct_hu: HuVolume, ct_hu: HuVolume, mr_unit: NDArray[np.floating], head: Mask, spacing: SpacingMm
+    pct_hu: HuVolume,
+    ct_hu: HuVolume,
+    mr_unit: NDArray[np.floating],
+    head: Mask,
+    spacing_mm: SpacingMm,
 ) -> dict[str, float]:
-    """Slope and correlation of pCT and of CT on the MR, and `mr_leak`, |r| of the pCT less the CT's.
+    """Slope and correlation of pCT and of CT on the MR; `mr_leak` is |r| of the pCT less the CT's.
 
     All (z, y, x) on the CT's grid; `mr_unit` in [-1, 1]. A pCT leaks where `mr_leak` > 0.2.
     """
     where = soft_inside(ct_hu, head)
-    pct, ct = (mr_leak(volume, mr_unit, where, spacing) for volume in (pct_hu, ct_hu))
+    moments = detail_moments((mr_unit, pct_hu, ct_hu), where, spacing_mm)
+    pct, ct = (_regression(moments, on=0, of=image) for image in (1, 2))
     return {
         "mr_leak": abs(pct.correlation) - abs(ct.correlation),
         "mr_leak_slope": pct.slope_hu,
@@ -51,36 +61,43 @@ def leak_scores(
 
 
 def soft_inside(ct_hu: HuVolume, head: Mask) -> Mask:
-    """Soft tissue of the CT (-400 to 250 HU) in `head` at least 3 voxels from all else, diagonals too."""
+    """Soft tissue of the CT (-400 to 250 HU) in `head`, 3 voxels or more from all else."""
     soft = head & (ct_hu >= AIR_BELOW_HU) & (ct_hu <= SKULL_HU)
     return np.asarray(ndimage.minimum_filter(soft, size=2 * AWAY_VOXELS - 1, mode="nearest"))
 
 
-def mr_leak(
-    volume_hu: HuVolume, mr_unit: NDArray[np.floating], where: Mask, spacing_mm: SpacingMm
-) -> Leak:
-    """Regression of the high-passed volume on the high-passed MR over `where`.
+def detail_moments(
+    images: Sequence[NDArray[Any]], where: Mask, spacing_mm: SpacingMm
+) -> NDArray[np.float64]:
+    """Sums over `where` of the products of the images' detail, each with each.
 
-    High-passed: less its Gaussian mean (sigma 4 mm, in the slice) over the voxels of `where`
+    Detail is an image less its Gaussian mean (sigma 4 mm, in the slice) over the voxels of `where`
     alone, so that no edge of bone or air gets in.
     """
     z, y, x = box_of(where)
     sigmas = (0.0, HIGH_PASS_MM / spacing_mm[1], HIGH_PASS_MM / spacing_mm[2])
-    moments = np.zeros((2, 2))
+    moments = np.zeros((len(images), len(images)))
     for slab in slabs(z):
         inside = where[slab, y, x]
-        weight = ndimage.gaussian_filter(inside.astype(np.float64), sigmas, truncate=3.0)
+        weight = _blurred(inside.astype(np.float64), sigmas)[inside]
         detail = []
-        for image in (volume_hu, mr_unit):
+        for image in images:
             values = np.where(inside, image[slab, y, x], 0).astype(np.float64)
-            mean = ndimage.gaussian_filter(values, sigmas, truncate=3.0)[inside] / weight[inside]
-            detail.append(values[inside] - mean)
-        moments += np.array([[(a * b).sum() for a in detail] for b in detail])
-    (of_volume, joint), (_, of_mr) = moments
-    if not of_mr:
+            detail.append(values[inside] - _blurred(values, sigmas)[inside] / weight)
+        moments += np.inner(detail, detail)
+    return moments
+
+
+def _blurred(image: NDArray[np.float64], sigmas: tuple[float, ...]) -> NDArray[np.float64]:
+    return np.asarray(ndimage.gaussian_filter(image, sigmas, mode="constant", truncate=3.0))
+
+
+def _regression(moments: NDArray[np.float64], *, on: int, of: int) -> Leak:
+    joint, own, other = moments[on, of], moments[of, of], moments[on, on]
+    if other < _FLAT:
         return Leak(math.nan, math.nan)
-    flat = of_volume <= 0
-    return Leak(joint / of_mr, math.nan if flat else joint / math.sqrt(of_volume * of_mr))
+    flat = own < _FLAT
+    return Leak(float(joint / other), math.nan if flat else float(joint / math.sqrt(own * other)))
 
 
 def nmi_mr(pct_hu: HuVolume, mr_unit: NDArray[np.floating], head: Mask) -> float:
@@ -103,7 +120,7 @@ def nmi_mr(pct_hu: HuVolume, mr_unit: NDArray[np.floating], head: Mask) -> float
 
 def _bin(values: NDArray[np.generic], edges: NDArray[np.float64]) -> NDArray[np.intp]:
     scaled = (values.astype(np.float64) - edges[0]) / (edges[1] - edges[0])
-    return np.clip(scaled.astype(np.intp), 0, len(edges) - 2)
+    return np.asarray(np.clip(scaled.astype(np.intp), 0, len(edges) - 2))
 
 
 def _entropy(shares: NDArray[np.float64]) -> float:

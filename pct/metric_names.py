@@ -66,7 +66,5 @@ _BACKGROUND = (
     *(Metric(f"bg_share_{mm}", "1", False, f"share above -900 HU {mm} mm off") for mm in BINS),
 )
 
-METRICS = {
-    metric.name: metric for metric in (*_IMAGE, *_CHALLENGES, *_TISSUE, *_MR, *_BACKGROUND)
-}
+METRICS = {metric.name: metric for metric in (*_IMAGE, *_CHALLENGES, *_TISSUE, *_MR, *_BACKGROUND)}
 """By name. Those of `_MR` need an MR on the CT's grid."""

@@ -64,16 +64,17 @@ def score_volume(
     head, skull = head.astype(bool, copy=False), skull.astype(bool, copy=False)
     margin = [int(np.ceil(AROUND_MM / step)) + 1 for step in spacing_mm]
     box = box_of(head, margin=(margin[0], margin[1], margin[2]))
-    near = [array[box] for array in (pct_hu, ct_hu, head)]
+    near_pct, near_ct, near_head = pct_hu[box], ct_hu[box], head[box]
     scores = {
         **_image_scores(pct_hu, ct_hu, head),
         **synthrad_scores(pct_hu, ct_hu, head),
-        **_tissue_scores(*near, spacing_mm),
+        **_tissue_scores(near_pct, near_ct, near_head, spacing_mm),
         "mae_skull": mae_hu(pct_hu, ct_hu, skull),
     }
     if mr_unit is not None:
-        scores |= leak_scores(*near[:2], mr_unit[box], near[2], spacing_mm)
-        scores["nmi_mr"] = nmi_mr(near[0], mr_unit[box], near[2])
+        near_mr = mr_unit[box]
+        scores |= leak_scores(near_pct, near_ct, near_mr, near_head, spacing_mm)
+        scores["nmi_mr"] = nmi_mr(near_pct, near_mr, near_head)
     return scores | background(pct_hu, head, spacing_mm)
 
 
@@ -97,14 +98,14 @@ def _tissue_scores(
     pct_hu: HuVolume, ct_hu: HuVolume, head: Mask, spacing_mm: SpacingMm
 ) -> dict[str, float]:
     """What is measured in HU and mm inside the head."""
-    bones = [(volume > SKULL_HU) & head for volume in (pct_hu, ct_hu)]
-    bone = surface_distances(*bones, spacing_mm)
-    outlines = head_outlines(pct_hu, ct_hu, head, spacing_mm)
+    pct_bone, ct_bone = ((volume > SKULL_HU) & head for volume in (pct_hu, ct_hu))
+    bone = surface_distances(pct_bone, ct_bone, spacing_mm)
+    pct_outline, ct_outline = head_outlines(pct_hu, ct_hu, head, spacing_mm)
     return {
-        "dice_hu250": dice(*bones),
+        "dice_hu250": dice(pct_bone, ct_bone),
         "hd95_hu250": bone.hd95_mm,
         "surface_mm_hu250": bone.mean_mm,
-        "surface_mm_head": surface_distances(*outlines, spacing_mm).mean_mm,
+        "surface_mm_head": surface_distances(pct_outline, ct_outline, spacing_mm).mean_mm,
         "dice_air": dice_air(pct_hu, ct_hu, head),
         "mae_head": mae_hu(pct_hu, ct_hu, head),
         **mae_by_tissue(pct_hu, ct_hu, head),

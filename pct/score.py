@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from pyarrow import ArrowInvalid
 
 from data_prep.errors import PctError
+from data_prep.intensity import to_unit_in_place
 from data_prep.schema import CaseVolumes, Split
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from data_prep.slices import field_of_view
@@ -76,14 +78,21 @@ def score_cases(
 
 
 def score_case(model: Model, case: CaseVolumes) -> dict[str, float]:
-    """All volume metrics of one case, inside the head as far as the MR shows it."""
+    """All volume metrics of one case, inside the head as far as the MR shows it.
+
+    The MR is brought to the CT's grid, and to [-1, 1] by its head's percentiles, however the model
+    was trained: scores of different models must compare.
+    """
     pct = predict_volume(model, case.mr, onto=case.ct.grid)
     with_mr = resample(field_of_view(case.mr), case.ct.grid, order=0).array
     head, skull = (mask.with_array(mask.array & with_mr) for mask in (case.head, case.skull))
-    volumes = [v.array.transpose(2, 1, 0) for v in (pct, case.ct, head, skull)]
+    mr = resample(case.mr, case.ct.grid, fill=float(case.mr.array.min()))
+    pct_hu, ct_hu, valid, bone, mr_raw = (
+        np.ascontiguousarray(v.array.transpose(2, 1, 0)) for v in (pct, case.ct, head, skull, mr)
+    )
     x, y, z = case.ct.spacing_mm
-    pct_hu, ct_hu, valid, bone = volumes
-    return score_volume(pct_hu, ct_hu, valid, bone, (z, y, x))
+    mr_unit = to_unit_in_place(mr_raw, *case.mr_head_window)
+    return score_volume(pct_hu, ct_hu, valid, bone, (z, y, x), mr_unit=mr_unit)
 
 
 def table(scores: Sequence[Score]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def box_of(mask: Mask, *, margin: tuple[int, int, int] = (0, 0, 0)) -> Box:
     An empty mask has an empty box.
     """
     z, y, x = (
-        _span(mask.any(axis=axes), wide)
+        _span(np.asarray(mask.any(axis=axes)), wide)
         for axes, wide in zip(((1, 2), (0, 2), (0, 1)), margin, strict=True)
     )
     return z, y, x

@@ -43,8 +43,9 @@ def ssim(
     `pct`, `ct` and `mask` are (D, H, W); intensities in [-1, 1], or what `to_unit` brings there.
     Means and variances are convolutions over mask voxels alone, divided by K*M + `eps`; the map is
     pooled with the weights K*M (eq. 2.8). `mask` None is M = 1; beyond the volume M = 0 always. An
-    empty mask gives NaN. `window` is clamped to the largest odd size <= each axis. Other numbers
-    of axes raise `NotOneVolume`: in 2D, or with batch and channel, the window would lie in the wrong axes.
+    empty mask gives NaN. `window` is clamped to the largest odd size <= each axis. Other numbers of
+    axes raise `NotOneVolume`: in 2D, or with batch and channel, the window would lie in the wrong
+    ones.
     Source: thesis 2.6.2 and Algorithm 1, without its second `eps`, in the SSIM's own denominator.
     """
     total = weights = torch.zeros((), dtype=torch.float64, device=ct.device)
@@ -87,7 +88,8 @@ def ssim_slabs(
 
 def _mask_for(pct: Tensor, ct: Tensor, mask: Tensor | None) -> Tensor:
     """The mask, one True stretched over all for None; refuses what are not three equal volumes."""
-    mask = torch.ones(1, dtype=torch.bool, device=ct.device).expand(ct.shape) if mask is None else mask
+    if mask is None:
+        mask = torch.ones(1, dtype=torch.bool, device=ct.device).expand(ct.shape)
     if ct.ndim != 3 or pct.shape != ct.shape or mask.shape != ct.shape:
         raise NotOneVolume(
             f"SSIM got a pCT of shape {tuple(pct.shape)}, a CT of {tuple(ct.shape)} and "
@@ -128,6 +130,6 @@ def _box(mask: Tensor, *, margin: int) -> tuple[slice, ...]:
     box = []
     for axis in range(3):
         others = [other for other in range(3) if other != axis]
-        inside = torch.nonzero(mask.sum(dim=others)).flatten()
+        inside = torch.nonzero(mask.any(dim=others[1]).any(dim=others[0])).flatten()
         box.append(slice(max(0, int(inside[0]) - margin), int(inside[-1]) + margin + 1))
     return tuple(box)

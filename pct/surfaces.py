@@ -7,14 +7,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from data_prep.outline import fill, without_specks
-from pct.slabs import HuVolume, Mask, SpacingMm, box_of
+from data_prep.outline import fill
+from pct.slabs import HuVolume, Mask, SpacingMm, box_of, slabs
 
 SKIN_HU = -300
 """Above it is tissue, for the head's outline, as in the threshold method's head mask."""
 
 AROUND_MM = 10.0
 """How far outside the head the outline of a pCT is looked for."""
+
+LEAST = 0.03
+"""Pieces below this share of the largest one are specks."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,11 @@ def surface_distances(a: Mask, b: Mask, spacing_mm: SpacingMm) -> SurfaceDistanc
     points = [_surface_voxels(mask) * np.asarray(spacing_mm) for mask in (a, b)]
     if not all(map(len, points)):
         return SurfaceDistances(np.empty(0), np.empty(0))
-    trees = [cKDTree(one, balanced_tree=False, compact_nodes=False) for one in points]
-    return SurfaceDistances(trees[1].query(points[0])[0], trees[0].query(points[1])[0])
+    there, back = (
+        np.asarray(cKDTree(to, balanced_tree=False, compact_nodes=False).query(start)[0])
+        for start, to in (points, points[::-1])
+    )
+    return SurfaceDistances(there, back)
 
 
 def head_outlines(
@@ -64,7 +70,13 @@ def head_outlines(
 
 
 def _outline(tissue: Mask) -> Mask:
-    return fill(without_specks(tissue).transpose(1, 2, 0)).transpose(2, 0, 1)
+    labels, count = ndimage.label(tissue)
+    sizes = np.zeros(count + 1, np.int64)
+    for slab in slabs(len(labels)):
+        sizes += np.bincount(labels[slab].ravel(), minlength=count + 1)
+    sizes[0] = 0  # what is no tissue
+    kept = (sizes >= LEAST * sizes.max()) & (sizes > 0)
+    return fill(kept[labels].transpose(1, 2, 0)).transpose(2, 0, 1)
 
 
 def _surface_voxels(mask: Mask) -> NDArray[np.float64]:

@@ -103,16 +103,17 @@ def ms_ssim(pct_hu: HuVolume, ct_hu: HuVolume, mask: Mask, challenge: Challenge)
     """Product over five scales of the masked SSIM, its two terms each to the scale's weight.
 
     Terms are clipped at 0. Images and mask are padded by their edges to at least 97 voxels an
-    axis. From scale to scale images are averaged by 2^3 and every second voxel of the mask kept.
+    axis. From scale to scale images are averaged by 2^3 and every second voxel of the mask kept;
+    a mask of which a scale keeps nothing gives NaN.
     """
     pct_hu, ct_hu, mask = (_padded(one) for one in (pct_hu, ct_hu, mask))
-    images = [_prepared(one, mask, challenge) for one in (pct_hu, ct_hu)]
+    pct, ct = (_prepared(one, mask, challenge) for one in (pct_hu, ct_hu))
     product = 1.0
     for scale, weight in enumerate(SCALE_WEIGHTS):
         if scale:
-            halves = [_halved(image, shape=mask.shape) for image in images]
-            images, mask = [half.__getitem__ for half in halves], mask[::2, ::2, ::2]
-        terms = _terms_inside(*images, mask, challenge.peak_hu)
+            pct, ct = (_halved(image, shape=mask.shape).__getitem__ for image in (pct, ct))
+            mask = mask[::2, ::2, ::2]
+        terms = _terms_inside(pct, ct, mask, challenge.peak_hu)
         product *= _mean((a.clip(0) * b.clip(0)) ** weight for a, b in terms)
     return product
 
@@ -128,15 +129,13 @@ def _prepared(volume_hu: HuVolume, mask: Mask, challenge: Challenge) -> Read:
     return read
 
 
-def _terms_inside(
-    pct: Read, ct: Read, mask: Mask, peak: float
-) -> Iterator[tuple[Floats, Floats]]:
+def _terms_inside(pct: Read, ct: Read, mask: Mask, peak: float) -> Iterator[tuple[Floats, Floats]]:
     """Luminance, and contrast times structure, at the mask's voxels, a slab at a time."""
     inner = mask[_HALF:-_HALF, _HALF:-_HALF, _HALF:-_HALF]
     z, y, x = box_of(inner)
     for slab in slabs(z):
-        windows = tuple(slice(one.start, one.stop + 2 * _HALF) for one in (slab, y, x))
-        one, other = pct(windows), ct(windows)
+        dz, dy, dx = (slice(one.start, one.stop + 2 * _HALF) for one in (slab, y, x))
+        one, other = pct((dz, dy, dx)), ct((dz, dy, dx))
         inside = inner[slab, y, x]
         yield _terms(*(_windowed(f)[inside] for f in (one, other, one**2 + other**2, one * other)),
                      peak=peak)  # fmt: skip

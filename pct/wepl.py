@@ -3,6 +3,8 @@
 A proxy for dose, not dose: straight rays, one calibration, no plan.
 """
 
+from typing import Any, Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -98,13 +100,15 @@ def path_mm(
 def rsp(hu: Floats) -> Floats:
     """Stopping power relative to water's, by `HU_TO_RSP`."""
     known, values = zip(*HU_TO_RSP, strict=True)
-    return np.interp(hu, known, values)
+    return np.asarray(np.interp(hu, known, values))
 
 
-def _sampled(image: NDArray[np.generic], points: Floats, spacing_mm: SpacingMm, *, order: int) -> Floats:
+def _sampled(
+    image: NDArray[Any], points: Floats, spacing_mm: SpacingMm, *, order: Literal[0, 1]
+) -> Floats:
     """Values at `points` (3, n) in mm, 0 outside the volume."""
     index = points / np.asarray(spacing_mm)[:, None]
-    kind = image.view(np.uint8) if image.dtype == np.bool_ else image
+    kind: NDArray[Any] = image.view(np.uint8) if image.dtype == np.bool_ else image
     return np.asarray(
         ndimage.map_coordinates(kind, index, output=np.float64, order=order, mode="constant")
     )
