@@ -51,6 +51,10 @@ _TISSUE = (
     Metric("z_jitter", "HU", False, "second difference of the error from slice to slice"),
     Metric("wepl_mm", "mm", False, "water-equivalent path error over 192 rays to the brain"),
 )
+_SKULL = (
+    Metric("dice_skull", "1", True, "the skull, both drawn by one TotalSegmentator"),
+    Metric("hd95_skull", "mm", False, "95th percentile distance of the surfaces of that skull"),
+)
 _MR = (
     Metric("mr_leak", "1", False, "|mr_leak_corr| less |mr_leak_corr_ct|; above 0.2 is a leak"),
     Metric("mr_leak_slope", "HU", None, "soft-tissue detail of the pCT a unit of the MR's"),
@@ -66,5 +70,7 @@ _BACKGROUND = (
     *(Metric(f"bg_share_{mm}", "1", False, f"share above -900 HU {mm} mm off") for mm in BINS),
 )
 
-METRICS = {metric.name: metric for metric in (*_IMAGE, *_CHALLENGES, *_TISSUE, *_MR, *_BACKGROUND)}
-"""By name. Those of `_MR` need an MR on the CT's grid."""
+METRICS = {
+    metric.name: metric for metric in (*_IMAGE, *_CHALLENGES, *_SKULL, *_TISSUE, *_MR, *_BACKGROUND)
+}
+"""By name. Those of `_MR` need an MR on the CT's grid, those of `_SKULL` a segmenter."""

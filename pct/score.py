@@ -13,7 +13,7 @@ import pandas as pd
 from pyarrow import ArrowInvalid
 
 from data_prep.errors import PctError
-from data_prep.intensity import to_unit_in_place
+from data_prep.intensity import mr_to_unit
 from data_prep.schema import CaseVolumes, Split
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from data_prep.slices import field_of_view
@@ -21,6 +21,7 @@ from data_prep.volume import resample
 from pct.metrics import METRIC_VERSION, METRICS, score_volume
 from pct.model import Model
 from pct.predict import predict_volume
+from pct.skull import skull_scores
 
 LEDGER = "test_ledger.parquet"
 """In the data folder: every opening of its test set."""
@@ -91,8 +92,9 @@ def score_case(model: Model, case: CaseVolumes) -> dict[str, float]:
         np.ascontiguousarray(v.array.transpose(2, 1, 0)) for v in (pct, case.ct, head, skull, mr)
     )
     x, y, z = case.ct.spacing_mm
-    mr_unit = to_unit_in_place(mr_raw, *case.mr_head_window)
-    return score_volume(pct_hu, ct_hu, valid, bone, (z, y, x), mr_unit=mr_unit)
+    mr_unit = mr_to_unit(mr_raw, *case.mr_head_window)
+    scores = score_volume(pct_hu, ct_hu, valid, bone, (z, y, x), mr_unit=mr_unit)
+    return scores | skull_scores(pct, head, skull, backend=case.mask_backend)
 
 
 def table(scores: Sequence[Score]) -> pd.DataFrame:

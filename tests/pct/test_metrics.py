@@ -31,7 +31,7 @@ def test_a_perfect_prediction_scores_perfectly_by_every_name():
     scores = score_volume(
         ct.astype(np.float32), ct, head, skull, (2.0, 2.0, 2.0), mr_unit=texture(head)
     )
-    assert set(scores) == set(METRICS)
+    assert set(scores) == set(METRICS) - {"dice_skull", "hd95_skull"}  # need a segmenter
     judged = {n: v for n, v in scores.items() if METRICS[n].higher_is_better is not None}
     perfect = {
         name: PSNR_CAP_DB
@@ -51,7 +51,7 @@ def test_a_perfect_prediction_scores_perfectly_by_every_name():
 def test_without_an_mr_only_what_needs_one_is_left_out():
     ct, head, skull = ball()
     scores = score_volume(ct, ct, head, skull, (2.0, 2.0, 2.0))
-    missing = set(METRICS) - set(scores)
+    missing = set(METRICS) - set(scores) - {"dice_skull", "hd95_skull"}
     assert missing == {name for name in METRICS if name.startswith("mr_leak")} | {"nmi_mr"}
 
 
@@ -100,7 +100,7 @@ def test_arrays_made_on_the_way_grow_with_the_heads_box_not_with_the_volume():
     ct, head, skull = ball()
     peaks = []
     for depth in (100, 600):
-        large = np.full((depth, 80, 80), -1000, np.int16)
+        large = np.full((depth, 100, 100), -1000, np.int16)
         masks = [np.zeros(large.shape, bool) for _ in range(2)]
         at = np.s_[40:50, 20:44, 20:44]
         large[at], masks[0][at], masks[1][at] = ct, head, skull
@@ -108,7 +108,7 @@ def test_arrays_made_on_the_way_grow_with_the_heads_box_not_with_the_volume():
         score_volume(large, large, *masks, (0.5, 0.5, 0.5))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    added = 500 * 80 * 80
+    added = 500 * 100 * 100
     assert peaks[1] - peaks[0] < 4 * added  # bytes: less than one image in single precision
 
 
