@@ -7,6 +7,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import normalized_mutual_information
 
+from data_prep.intensity import mr_to_unit, mr_window
+from data_prep.phantom import centred_grid, scan_ct, scan_mr
+from data_prep.phantom_anatomy import draw_anatomy, label_tissues
+from data_prep.phantom_tissues import CT_HU, Tissue
 from pct.leak import LEAK_LIMIT, detail_moments, leak_scores, nmi_mr, soft_inside
 
 SPACING_MM = (3.0, 1.5, 1.5)
@@ -41,6 +45,21 @@ def test_mr_detail_added_to_a_ct_is_found_with_its_slope_and_flagged():
         assert math.copysign(1, scores["mr_leak_corr"]) == math.copysign(1, k)
         assert scores["mr_leak"] > LEAK_LIMIT
         assert abs(scores["mr_leak_corr_ct"]) < 0.05
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_on_an_anatomy_the_true_ct_without_noise_is_no_leak_and_a_copied_mr_is(seed):
+    grid = centred_grid((96, 96, 24), (2.5, 2.5, 8.0))
+    anatomy = draw_anatomy(seed)
+    labels = label_tissues(anatomy, grid)
+    noisy = scan_ct(labels, grid, anatomy=anatomy, seed=seed).array.T
+    raw, head = scan_mr(labels, grid, seed=seed).array.T, (labels != Tissue.AIR).T
+    mr = mr_to_unit(raw, *mr_window(raw, head))
+    true = CT_HU[labels].T
+    scores = leak_scores(true, noisy, mr, head, (8.0, 2.5, 2.5))
+    assert scores["mr_leak"] < LEAK_LIMIT
+    for k in (-60, 60):
+        assert leak_scores(true + k * mr, noisy, mr, head, (8.0, 2.5, 2.5))["mr_leak"] > LEAK_LIMIT
 
 
 def test_the_slope_is_linear_in_what_is_added():
