@@ -61,6 +61,7 @@ def score_volume(
     volumes are, else float32, sums float64 always; temporaries are slabs or the head's box.
     """
     _refuse_different(pct_hu, ct_hu, head, skull, mr_unit)
+    pct_hu, ct_hu = (_plain(volume) for volume in (pct_hu, ct_hu))
     head, skull = head.astype(bool, copy=False), skull.astype(bool, copy=False)
     margin = [int(np.ceil(AROUND_MM / step)) + 1 for step in spacing_mm]
     box = box_of(head, margin=(margin[0], margin[1], margin[2]))
@@ -113,6 +114,11 @@ def _tissue_scores(
         "z_jitter": z_jitter(pct_hu, ct_hu, head),
         "wepl_mm": wepl_mm(pct_hu, ct_hu, head, spacing_mm),
     }
+
+
+def _plain(volume_hu: HuVolume) -> HuVolume:
+    """As torch can share it: in order, of this machine's bytes; a copy only of what is not."""
+    return np.require(volume_hu, volume_hu.dtype.newbyteorder("="), ["C", "W"])
 
 
 def _refuse_different(

@@ -1,6 +1,8 @@
 """All scores of one case: their names, their edges, what each looks at, and their memory."""
 
 import math
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -94,6 +96,23 @@ def test_scores_of_int16_equal_those_of_the_same_numbers_as_floats():
         for t in (np.int16, np.float32)
     )
     assert whole == pytest.approx(floats, rel=1e-6, nan_ok=True)
+
+
+def test_how_a_volume_lies_in_memory_does_not_matter():
+    ct, head, skull = ball()
+    pct = ct + np.random.default_rng(2).integers(-90, 90, ct.shape).astype(np.int16)
+    plain = score_volume(pct, ct, head, skull, (2.0, 2.0, 2.0))
+    # Big-endian, backwards and read-only, as a NIfTI file may be.
+    odd = pct[::-1].astype(">i2")[::-1]
+    odd.flags.writeable = False
+    others = (np.asfortranarray(one) for one in (ct, head, skull))
+    assert score_volume(odd, *others, (2.0, 2.0, 2.0)) == pytest.approx(plain, nan_ok=True)
+
+
+def test_names_and_units_are_read_without_torch():
+    code = "import sys, pct.metric_names; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_arrays_made_on_the_way_grow_with_the_heads_box_not_with_the_volume():
