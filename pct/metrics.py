@@ -1,143 +1,46 @@
-"""Scores of a pseudo-CT against the CT: images in [-1, 1] with torch, volumes in HU with numpy."""
+"""All scores of one case: a pseudo-CT against the CT, and against the MR that it was made from."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from data_prep.errors import PctError
-from data_prep.intensity import AIR_UNIT, hu_to_unit
+from data_prep.intensity import hu_to_unit
 from data_prep.masks import dilate_in_plane
-from pct.ssim import DATA_RANGE, ssim
+from pct.background import background
+from pct.edges import edge_bone
+from pct.hu_errors import SKULL_HU, dice, dice_air, dice_hu250, mae_by_tissue, mae_hu, z_jitter
+from pct.image_metrics import psnr, psnr_masked, psnr_masked_fill, psnr_of_slices
+from pct.leak import leak_scores, nmi_mr
+from pct.metric_names import METRIC_VERSION, METRICS, Metric
+from pct.slabs import HuVolume, Mask, SpacingMm, box_of, working_dtype
+from pct.ssim import ssim
+from pct.surfaces import AROUND_MM, head_outlines, surface_distances
+from pct.synthrad import synthrad_scores
+from pct.wepl import wepl_mm
 
-METRIC_VERSION = 1
-"""Raised when a number below changes for the same volumes; tables refuse to mix versions."""
-
-PSNR_CAP_DB = 100.0
-"""The PSNR of identical images."""
-
-SKULL_HU = 250
-"""Above it is bone, for `dice_hu250`, `mae_bone` and `edge_bone` alike."""
-
-AIR_BELOW_HU = -400
-"""Below it is air, for `mae_air`."""
-
-EDGE_MM = 2.0
-"""Half the width of the band along the bone's surface that `edge_bone` looks at."""
-
-HuVolume = NDArray[np.floating] | NDArray[np.integer]
-"""(D, H, W) = (z, y, x), in HU."""
-
-Mask = NDArray[np.bool_]
+__all__ = [
+    "METRICS",
+    "METRIC_VERSION",
+    "Metric",
+    "VolumesDiffer",
+    "dice",
+    "dice_hu250",
+    "edge_bone",
+    "mae_by_tissue",
+    "mae_hu",
+    "psnr",
+    "psnr_masked",
+    "psnr_masked_fill",
+    "score_volume",
+]
 
 
 class VolumesDiffer(PctError):
     """Volumes or masks of one case that do not lie on one grid."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a score means; its unit is "1" where it is a ratio."""
-
-    name: str
-    unit: str
-    higher_is_better: bool
-    meaning: str
-
-
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("psnr", "dB", True, "slice-wise on [-1, 1]"),
-        Metric("psnr_masked", "dB", True, "slice-wise, over mask pixels only"),
-        Metric("psnr_masked_fill", "dB", True, "slice-wise, air outside the mask in both"),
-        Metric("ssim", "1", True, "3D, whole volume"),
-        Metric("ssim_masked", "1", True, "3D, inside the head dilated by 2 pixels in-plane"),
-        Metric("dice_hu250", "1", True, "bone above 250 HU inside the head"),
-        Metric("mae_head", "HU", False, "inside the head"),
-        Metric("mae_air", "HU", False, "CT below -400 HU inside the head"),
-        Metric("mae_soft", "HU", False, "CT from -400 to 250 HU inside the head"),
-        Metric("mae_bone", "HU", False, "CT above 250 HU inside the head"),
-        Metric("mae_skull", "HU", False, "inside the CT's skull mask, whatever its back end"),
-        Metric("edge_bone", "HU/mm", False, "error of the gradient's size within 2 mm of bone"),
-    )
-}
-
-
-def psnr(pct_unit: Tensor, ct_unit: Tensor) -> Tensor:
-    """PSNR in dB of each slice, (n,) from (n, 1, H, W) in [-1, 1]; at most 100 (thesis eq. 2.3)."""
-    return _decibel(((pct_unit - ct_unit) ** 2).flatten(1).mean(dim=1))
-
-
-def psnr_masked(pct_unit: Tensor, ct_unit: Tensor, mask: Tensor) -> Tensor:
-    """PSNR in dB of each slice over its mask pixels; NaN where the mask is empty."""
-    inside = mask.to(ct_unit.dtype)
-    squares = ((pct_unit - ct_unit) ** 2 * inside).flatten(1).sum(dim=1)
-    return _decibel(squares / inside.flatten(1).sum(dim=1))
-
-
-def psnr_masked_fill(pct_unit: Tensor, ct_unit: Tensor, mask: Tensor) -> Tensor:
-    """PSNR in dB of each slice after filling outside the mask with air (-1) in both.
-
-    It exceeds `psnr_masked` by 10 log10(pixels / mask pixels), below the cap. NaN where the mask
-    is empty. Source: thesis 2.6.1, for Exp. 4.
-    """
-    inside = mask.bool()
-    value = psnr(pct_unit.where(inside, AIR_UNIT), ct_unit.where(inside, AIR_UNIT))
-    return value.where(inside.flatten(1).any(dim=1), torch.nan)
-
-
-def dice(a: Mask, b: Mask) -> float:
-    """Overlap 2|a and b| / (|a| + |b|), from 0 to 1; NaN if both are empty (thesis eq. 2.9)."""
-    size = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / size if size else float("nan")
-
-
-def dice_hu250(pct_hu: HuVolume, ct_hu: HuVolume, head: Mask) -> float:
-    """Dice of the voxels above 250 HU inside `head`; stands in for the skull's Dice."""
-    return dice((pct_hu > SKULL_HU) & head, (ct_hu > SKULL_HU) & head)
-
-
-def mae_hu(pct_hu: HuVolume, ct_hu: HuVolume, mask: Mask) -> float:
-    """Mean absolute error in HU over `mask`; NaN if it is empty."""
-    if not mask.any():
-        return float("nan")
-    return float(np.abs(np.subtract(pct_hu[mask], ct_hu[mask], dtype=np.float64)).mean())
-
-
-def mae_by_tissue(pct_hu: HuVolume, ct_hu: HuVolume, head: Mask) -> dict[str, float]:
-    """MAE in HU where the CT inside `head` is air (< -400), soft tissue, or bone (> 250 HU)."""
-    air, bone = ct_hu < AIR_BELOW_HU, ct_hu > SKULL_HU
-    return {
-        "mae_air": mae_hu(pct_hu, ct_hu, head & air),
-        "mae_soft": mae_hu(pct_hu, ct_hu, head & ~air & ~bone),
-        "mae_bone": mae_hu(pct_hu, ct_hu, head & bone),
-    }
-
-
-def edge_bone(
-    pct_hu: HuVolume, ct_hu: HuVolume, spacing_mm: tuple[float, float, float], head: Mask
-) -> float:
-    """Mean | |grad pCT| - |grad CT| | in HU/mm inside `head` within 2 mm of the CT's bone surface.
-
-    The surface runs along the voxel faces between bone (CT > 250 HU inside `head`) and the rest;
-    `spacing_mm` is that of the arrays' axes (z, y, x). Central differences, one-sided at the
-    volume's ends. NaN without such a surface.
-    """
-    bone = (ct_hu > SKULL_HU) & head
-    if not bone.any() or bone.all():
-        return float("nan")
-    margin = [int(np.ceil(EDGE_MM / step)) + 1 for step in spacing_mm]
-    box = tuple(
-        slice(max(0, found.start - wide), found.stop + wide)
-        for found, wide in zip(ndimage.find_objects(bone.astype(np.uint8))[0], margin, strict=True)
-    )
-    near = _near_surface(bone[box], spacing_mm) & head[box]
-    error = np.abs(_steepness(pct_hu[box], spacing_mm) - _steepness(ct_hu[box], spacing_mm))
-    return float(error[near].mean(dtype=np.float64))
 
 
 def score_volume(
@@ -145,61 +48,87 @@ def score_volume(
     ct_hu: HuVolume,
     head: Mask,
     skull: Mask,
-    spacing_mm: tuple[float, float, float],
+    spacing_mm: SpacingMm,
+    *,
+    mr_unit: NDArray[np.floating] | None = None,
 ) -> dict[str, float]:
-    """All volume metrics of one case, by the names in `METRICS`.
+    """All volume metrics of one case, by the names in `METRICS`; undefined scores are NaN.
 
-    Arrays are (z, y, x) on one grid and `spacing_mm` is in the same order. For SSIM both volumes
-    are clipped to HU [-1000, 3000] and scaled to [-1, 1]; `ssim_masked` looks at `head` dilated by
-    2 pixels in-plane. Errors in HU are of the values as given. Undefined scores are NaN.
+    Arrays are (z, y, x) on one grid, z from inferior to superior, and `spacing_mm` is in the same
+    order. `mr_unit` is the MR in [-1, 1]; without it what compares with the MR is left out. For
+    PSNR and SSIM HU [-1000, 3000] become [-1, 1]; `ssim_masked` looks at `head` dilated by 2
+    pixels in-plane. Errors in HU are of the values as given. Arithmetic is float64 where the
+    volumes are, else float32, sums float64 always; temporaries are slabs or the head's box.
     """
-    shapes = [array.shape for array in (pct_hu, ct_hu, head, skull)]
-    if len(set(shapes)) > 1 or len(shapes[0]) != 3:
-        raise VolumesDiffer(
-            f"pCT, CT, head and skull have shapes {', '.join(map(str, shapes))}; expected four "
-            "equal (z, y, x). Bring the prediction to the CT's grid first."
-        )
-    head, skull = head.astype(bool), skull.astype(bool)
-    pct_unit, ct_unit = (
-        torch.from_numpy(hu_to_unit(volume.astype(np.float32))) for volume in (pct_hu, ct_hu)
-    )
-    wide = torch.from_numpy(dilate_in_plane(head, slice_axis=0)).float()
-    return {
-        "ssim": float(ssim(pct_unit, ct_unit)),
-        "ssim_masked": float(ssim(pct_unit, ct_unit, wide)),
-        "dice_hu250": dice_hu250(pct_hu, ct_hu, head),
-        "mae_head": mae_hu(pct_hu, ct_hu, head),
-        **mae_by_tissue(pct_hu, ct_hu, head),
+    _refuse_different(pct_hu, ct_hu, head, skull, mr_unit)
+    pct_hu, ct_hu = (_plain(volume) for volume in (pct_hu, ct_hu))
+    head, skull = head.astype(bool, copy=False), skull.astype(bool, copy=False)
+    margin = [int(np.ceil(AROUND_MM / step)) + 1 for step in spacing_mm]
+    box = box_of(head, margin=(margin[0], margin[1], margin[2]))
+    near_pct, near_ct, near_head = pct_hu[box], ct_hu[box], head[box]
+    scores = {
+        **_image_scores(pct_hu, ct_hu, head),
+        **synthrad_scores(pct_hu, ct_hu, head),
+        **_tissue_scores(near_pct, near_ct, near_head, spacing_mm),
         "mae_skull": mae_hu(pct_hu, ct_hu, skull),
-        "edge_bone": edge_bone(pct_hu, ct_hu, spacing_mm, head),
+    }
+    if mr_unit is not None:
+        near_mr = mr_unit[box]
+        scores |= leak_scores(near_pct, near_ct, near_mr, near_head, spacing_mm)
+        scores["nmi_mr"] = nmi_mr(near_pct, near_mr, near_head)
+    return scores | background(pct_hu, head, spacing_mm)
+
+
+def _image_scores(pct_hu: HuVolume, ct_hu: HuVolume, head: Mask) -> dict[str, float]:
+    dtype = torch.float64 if working_dtype(pct_hu, ct_hu) is np.float64 else torch.float32
+
+    def to_unit(hu: Tensor) -> Tensor:
+        unit: Tensor = hu_to_unit(hu.to(dtype))
+        return unit
+
+    pct, ct = torch.from_numpy(pct_hu), torch.from_numpy(ct_hu)
+    wide = torch.from_numpy(dilate_in_plane(head, slice_axis=0))
+    return {
+        **psnr_of_slices(pct_hu, ct_hu, head, to_unit=to_unit),
+        "ssim": float(ssim(pct, ct, to_unit=to_unit)),
+        "ssim_masked": float(ssim(pct, ct, wide, to_unit=to_unit)),
     }
 
 
-def _decibel(mean_square: Tensor) -> Tensor:
-    return (10 * torch.log10(DATA_RANGE**2 / mean_square)).clamp(max=PSNR_CAP_DB)
+def _tissue_scores(
+    pct_hu: HuVolume, ct_hu: HuVolume, head: Mask, spacing_mm: SpacingMm
+) -> dict[str, float]:
+    """What is measured in HU and mm inside the head."""
+    pct_bone, ct_bone = ((volume > SKULL_HU) & head for volume in (pct_hu, ct_hu))
+    bone = surface_distances(pct_bone, ct_bone, spacing_mm)
+    pct_outline, ct_outline = head_outlines(pct_hu, ct_hu, head, spacing_mm)
+    return {
+        "dice_hu250": dice(pct_bone, ct_bone),
+        "hd95_hu250": bone.hd95_mm,
+        "surface_mm_hu250": bone.mean_mm,
+        "surface_mm_head": surface_distances(pct_outline, ct_outline, spacing_mm).mean_mm,
+        "dice_air": dice_air(pct_hu, ct_hu, head),
+        "mae_head": mae_hu(pct_hu, ct_hu, head),
+        **mae_by_tissue(pct_hu, ct_hu, head),
+        "edge_bone": edge_bone(pct_hu, ct_hu, spacing_mm, head),
+        "z_jitter": z_jitter(pct_hu, ct_hu, head),
+        "wepl_mm": wepl_mm(pct_hu, ct_hu, head, spacing_mm),
+    }
 
 
-def _near_surface(bone: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Voxels whose centre lies within 2 mm of a voxel of the other class."""
-    half = np.asarray(spacing_mm)[:, None, None, None] / 2
-    near = np.zeros_like(bone)
-    for mine in (bone, ~bone):
-        nearest = ndimage.distance_transform_edt(
-            mine, sampling=spacing_mm, return_distances=False, return_indices=True
+def _plain(volume_hu: HuVolume) -> HuVolume:
+    """As torch can share it: in order, of this machine's bytes; a copy only of what is not."""
+    return np.require(volume_hu, volume_hu.dtype.newbyteorder("="), ["C", "W"])
+
+
+def _refuse_different(
+    pct_hu: HuVolume, ct_hu: HuVolume, head: Mask, skull: Mask, mr_unit: NDArray[Any] | None
+) -> None:
+    named = {"pCT": pct_hu, "CT": ct_hu, "head": head, "skull": skull}
+    named |= {} if mr_unit is None else {"MR": mr_unit}
+    shapes = [array.shape for array in named.values()]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 3:
+        raise VolumesDiffer(
+            f"{', '.join(named)} have shapes {', '.join(map(str, shapes))}; expected equal "
+            "(z, y, x). Bring the prediction to the CT's grid first."
         )
-        apart = np.abs(nearest - np.indices(bone.shape)) * 2 * half
-        # From voxel centre to the other voxel's face, not to its centre.
-        distance = np.linalg.norm(np.maximum(apart - half, 0.0), axis=0)
-        near |= mine & (distance <= EDGE_MM)
-    return near
-
-
-def _steepness(volume_hu: HuVolume, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
-    """|grad| in HU/mm by central differences; an axis of one voxel has no slope."""
-    volume = volume_hu.astype(np.float64)
-    slopes = (
-        np.gradient(volume, step, axis=axis)
-        for axis, step in enumerate(spacing_mm)
-        if volume.shape[axis] > 1
-    )
-    return np.sqrt(sum(slope**2 for slope in slopes))

@@ -5,16 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from data_prep.intensity import mr_to_unit
 from data_prep.schema import CaseVolumes, Split
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from data_prep.slices import field_of_view
-from data_prep.volume import resample
+from data_prep.volume import Volume, resample
 from pct.ledger import Entrant
 from pct.metrics import METRIC_VERSION, METRICS, score_volume
 from pct.model import Model
 from pct.predict import predict_volume
+from pct.skull import skull_scores
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,26 @@ def score_cases(
 
 
 def score_case(model: Model, case: CaseVolumes) -> dict[str, float]:
-    """All volume metrics of one case, inside the head as far as the MR shows it."""
-    pct = predict_volume(model, case.mr, onto=case.ct.grid)
+    """All volume metrics of a model on one case."""
+    return score_pct(predict_volume(model, case.mr, onto=case.ct.grid), case)
+
+
+def score_pct(pct: Volume, case: CaseVolumes) -> dict[str, float]:
+    """All volume metrics of a pseudo-CT on its CT's grid, in the head as far as the MR shows it.
+
+    The MR is brought to the CT's grid, and to [-1, 1] by its head's percentiles, however a model
+    was trained: scores of different models must compare.
+    """
     with_mr = resample(field_of_view(case.mr), case.ct.grid, order=0).array
     head, skull = (mask.with_array(mask.array & with_mr) for mask in (case.head, case.skull))
-    volumes = [v.array.transpose(2, 1, 0) for v in (pct, case.ct, head, skull)]
+    mr = resample(case.mr, case.ct.grid, fill=float(case.mr.array.min()))
+    pct_hu, ct_hu, valid, bone, mr_raw = (
+        np.ascontiguousarray(v.array.transpose(2, 1, 0)) for v in (pct, case.ct, head, skull, mr)
+    )
     x, y, z = case.ct.spacing_mm
-    pct_hu, ct_hu, valid, bone = volumes
-    return score_volume(pct_hu, ct_hu, valid, bone, (z, y, x))
+    mr_unit = mr_to_unit(mr_raw, *case.mr_head_window)
+    scores = score_volume(pct_hu, ct_hu, valid, bone, (z, y, x), mr_unit=mr_unit)
+    return scores | skull_scores(pct, head, skull, backend=case.mask_backend)
 
 
 def table(scores: Sequence[Score]) -> pd.DataFrame:

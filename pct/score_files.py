@@ -7,12 +7,11 @@ from pathlib import Path
 
 from data_prep.schema import CaseVolumes, Split
 from data_prep.shards import list_cases, read_manifest, read_volumes
-from data_prep.slices import field_of_view
-from data_prep.volume import BadVolume, Volume, resample
+from data_prep.volume import BadVolume
 from pct.cohort import GIVEN
-from pct.metrics import METRICS, score_volume
+from pct.metrics import METRICS
 from pct.pseudo_cts import BadPseudoCt, Found, NoPseudoCts, lay
-from pct.score import Score
+from pct.score import Score, score_pct
 
 WHOLE = 0.99
 """Share of the head below which a pseudo-CT is reported as showing a part only."""
@@ -102,12 +101,3 @@ def _score(found: Found, case: CaseVolumes) -> FileCase:
     except (BadVolume, BadPseudoCt) as error:
         return FileCase({}, str(error))
     return FileCase(score_pct(laid.pct, case), resampled=laid.resampled, covered=laid.covered)
-
-
-def score_pct(pct: Volume, case: CaseVolumes) -> dict[str, float]:
-    """All volume metrics of a pseudo-CT on its CT's grid, in the head as far as the MR shows it."""
-    with_mr = resample(field_of_view(case.mr), case.ct.grid, order=0).array
-    head, skull = (mask.with_array(mask.array & with_mr) for mask in (case.head, case.skull))
-    pct_hu, ct_hu, inside, bone = (v.array.transpose(2, 1, 0) for v in (pct, case.ct, head, skull))
-    x, y, z = case.ct.spacing_mm
-    return score_volume(pct_hu, ct_hu, inside, bone, (z, y, x))

@@ -12,9 +12,10 @@ import pandas as pd
 
 from data_prep.errors import PctError
 from pct.claims import MIN_PATIENTS, MIN_SEEDS, Comparison, Effect, Matrix, aa_spread, compare, holm
-from pct.cohort import CURVE, refuse_mixtures
+from pct.cohort import refuse_mixtures
 from pct.config import suggest
 from pct.declared import Question, declared_in
+from pct.metric_names import METRICS
 from pct.rows import read_rows
 
 _TRIAL = re.compile(r"(?P<setting>.+?)(@s(?P<seed>\d+))?(@\d+)?")
@@ -114,9 +115,15 @@ def weigh(
             f"no scores in {question.on!r} of both {question.a} and {question.b}"
             f"{suggest(question.on, shared)}"
         )
-    shared = [question.on, *(m for m in shared if m != question.on and not m.startswith(CURVE))]
+    shared = [question.on, *(m for m in shared if m != question.on and _is_an_aim(m))]
     found = [_comparison(arms, metric, question, declared, patient_of) for metric in shared]
     return _adjusted(found)
+
+
+def _is_an_aim(metric: str) -> bool:
+    """Whether one value of it is better than another: descriptions of an image are not compared."""
+    known = METRICS.get(metric)
+    return known is None or known.higher_is_better is not None
 
 
 def _adjusted(found: list[Comparison]) -> list[Comparison]:

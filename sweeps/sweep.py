@@ -15,6 +15,7 @@ from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
 from pct.config import NUMERICS, Run, suggest
 from pct.declared import declare
+from pct.metric_names import METRICS
 from sweeps import labels, records, spool
 from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_outcome
 from sweeps.points import Points
@@ -107,8 +108,6 @@ def prepare_sweep(recipe: Recipe, *, data: Path, folder: Path, store: str | None
 
 
 def _check_metric(name: str) -> None:
-    from pct.metrics import METRICS  # loads torch, which a driver does without
-
     if name not in METRICS:
         raise WrongData(f"claim: no metric {name!r}{suggest(name, list(METRICS))}")
 

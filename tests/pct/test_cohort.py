@@ -20,6 +20,7 @@ from pct.cohort import (
     spell_interval,
     terminal_table,
 )
+from pct.metric_names import METRIC_VERSION
 from pct.score import Score, table
 
 
@@ -86,7 +87,7 @@ def test_trials_splits_and_metrics_have_rows_of_their_own_in_the_order_given():
 @pytest.mark.parametrize("column", ONE_OF)
 def test_scores_that_must_not_be_compared_are_refused(column):
     one = scores(ssim=[0.5])
-    other = one.assign(**{column: 2 if column == "metric_version" else "other"})
+    other = one.assign(**{column: METRIC_VERSION + 1 if column == "metric_version" else "other"})
     with pytest.raises(MixedScores, match=rf"scores mix {column}: .*, .*Score the models anew"):
         cohort(pd.concat([one, other]))
 

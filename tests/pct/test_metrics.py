@@ -1,173 +1,16 @@
-"""Scores against closed forms, scikit-image and MONAI."""
+"""All scores of one case: their names, their edges, what each looks at, and their memory."""
 
 import math
+import subprocess
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
-import torch
-from monai.metrics import DiceMetric
-from skimage.metrics import peak_signal_noise_ratio
 
-from pct.metrics import (
-    METRICS,
-    VolumesDiffer,
-    dice,
-    dice_hu250,
-    edge_bone,
-    mae_by_tissue,
-    mae_hu,
-    psnr,
-    psnr_masked,
-    psnr_masked_fill,
-    score_volume,
-)
-
-
-@pytest.fixture
-def slices() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(1)
-    ct = torch.rand(3, 1, 16, 20, generator=generator, dtype=torch.float64) * 2 - 1
-    pct = (ct + 0.1 * torch.randn(ct.shape, generator=generator).double()).clamp(-1, 1)
-    mask = torch.zeros_like(ct, dtype=torch.bool)
-    mask[:, :, 4:12, 5:15] = True
-    return pct, ct, mask
-
-
-def test_psnr_equals_scikit_image_slice_by_slice(slices):
-    pct, ct, _ = slices
-    expected = [
-        peak_signal_noise_ratio(b, a, data_range=2)
-        for a, b in zip(pct.numpy(), ct.numpy(), strict=True)
-    ]
-    np.testing.assert_allclose(psnr(pct, ct).numpy(), expected, rtol=0, atol=1e-9)
-
-
-def test_an_error_of_a_tenth_everywhere_is_26_decibel():
-    ct = torch.zeros(2, 1, 4, 4)
-    assert psnr(ct + 0.1, ct).tolist() == pytest.approx([10 * math.log10(4 / 0.01)] * 2, abs=1e-4)
-
-
-def test_identical_slices_are_capped_not_infinite(slices):
-    _, ct, mask = slices
-    assert psnr(ct, ct).tolist() == [100.0] * 3
-    assert psnr_masked(ct, ct, mask).tolist() == [100.0] * 3
-    assert psnr_masked_fill(ct, ct, mask).tolist() == [100.0] * 3
-
-
-def test_masked_psnr_sees_mask_pixels_only(slices):
-    pct, ct, mask = slices
-    inside = [
-        peak_signal_noise_ratio(b, a, data_range=2)
-        for a, b in zip(pct[..., 4:12, 5:15].numpy(), ct[..., 4:12, 5:15].numpy(), strict=True)
-    ]
-    np.testing.assert_allclose(psnr_masked(pct, ct, mask).numpy(), inside, rtol=0, atol=1e-9)
-    fogged = torch.where(mask, pct, torch.ones_like(pct))
-    assert torch.equal(psnr_masked(fogged, ct, mask), psnr_masked(pct, ct, mask))
-
-
-def test_filling_with_air_adds_the_share_of_the_mask_in_decibel(slices):
-    pct, ct, mask = slices
-    gain = psnr_masked_fill(pct, ct, mask) - psnr_masked(pct, ct, mask)
-    assert gain.tolist() == pytest.approx([10 * math.log10(16 * 20 / 80)] * 3, abs=1e-12)
-
-
-def test_a_slice_without_mask_has_no_masked_psnr(slices):
-    pct, ct, mask = slices
-    mask[1] = False
-    for score in (psnr_masked, psnr_masked_fill):
-        assert torch.isnan(score(pct, ct, mask)).tolist() == [False, True, False]
-
-
-def test_dice_equals_monai_exactly():
-    generator = np.random.default_rng(2)
-    a, b = (generator.random((6, 7, 8)) > 0.6 for _ in range(2))
-    theirs = DiceMetric()(torch.from_numpy(a)[None, None], torch.from_numpy(b)[None, None])
-    assert np.float32(dice(a, b)) == np.float32(theirs.item())
-
-
-def test_dice_of_equal_disjoint_and_empty_masks():
-    a = np.zeros((2, 4, 4), bool)
-    a[0] = True
-    assert dice(a, a) == 1
-    assert dice(a, ~a) == 0
-    assert dice(a, np.zeros_like(a)) == 0
-    assert math.isnan(dice(np.zeros_like(a), np.zeros_like(a)))
-
-
-def test_dice_hu250_is_above_250_and_inside_the_head():
-    head = np.ones((1, 1, 5), bool)
-    head[..., 4] = False
-    ct = np.array([[[251, 251, 250, 0, 3000]]])
-    pct = np.array([[[300, 0, 251, 0, 0]]])
-    assert dice_hu250(pct, ct, head) == 0.5
-
-
-def test_mae_holds_beyond_the_range_of_int16():
-    ct = np.full((1, 2, 2), -30000, np.int16)
-    pct = np.full((1, 2, 2), 30000, np.int16)
-    assert mae_hu(pct, ct, np.ones((1, 2, 2), bool)) == 60000
-
-
-def test_mae_of_an_empty_mask_is_nan():
-    image = np.zeros((1, 2, 2))
-    assert math.isnan(mae_hu(image, image, np.zeros((1, 2, 2), bool)))
-
-
-def test_tissue_classes_come_from_the_ct_with_their_limits_in_soft_tissue():
-    ct = np.array([[[-401, -400, 0, 250, 251, 251]]], np.int16)
-    head = np.array([[[True, True, True, True, True, False]]])
-    pct = ct + np.array([[[1, 2, 4, 6, 10, 999]]])
-    scores = mae_by_tissue(pct, ct, head)
-    assert scores == {"mae_air": 1.0, "mae_soft": 4.0, "mae_bone": 10.0}
-
-
-SPACING_MM = (3.0, 1.0, 0.5)
-
-
-def bone_half(shape=(3, 12, 40)) -> tuple[np.ndarray, np.ndarray]:
-    """Soft tissue left, bone right of x = 20, all of it head."""
-    ct = np.zeros(shape)
-    ct[..., 20:] = 1000
-    return ct, np.ones(shape, bool)
-
-
-def test_a_missing_edge_is_counted_over_the_band_of_two_millimetres():
-    ct, head = bone_half()
-    # The gradient is 1000 HU / (2 * 0.5 mm) in the two voxels at the edge, 0 in the other six of
-    # the eight columns whose centres lie 0.25, 0.75, 1.25 or 1.75 mm from it.
-    assert edge_bone(np.zeros_like(ct), ct, SPACING_MM, head) == pytest.approx(1000 * 2 / 8)
-
-
-def test_edge_error_sees_slope_not_level():
-    ct, head = bone_half()
-    assert edge_bone(ct, ct, SPACING_MM, head) == 0
-    assert edge_bone(ct + 70, ct, SPACING_MM, head) == 0
-    assert edge_bone(1.1 * ct, ct, SPACING_MM, head) == pytest.approx(100 * 2 / 8)
-
-
-def test_edge_error_ignores_what_is_far_from_bone_or_outside_the_head():
-    ct, head = bone_half()
-    head[:, :, :19] = False
-    pct = ct.copy()
-    pct[..., :12] = 400  # its slope ends 8 voxels, 4 mm, from the bone
-    pct[..., 35:] = 0
-    assert edge_bone(pct, ct, SPACING_MM, head) == 0
-
-
-def test_the_edge_error_is_the_same_whichever_way_the_axes_run():
-    ct, head = bone_half()
-    pct = np.zeros_like(ct)
-    turned = edge_bone(
-        pct.transpose(2, 0, 1), ct.transpose(2, 0, 1), (0.5, 3.0, 1.0), head.transpose(2, 0, 1)
-    )
-    assert turned == pytest.approx(edge_bone(pct, ct, SPACING_MM, head))
-
-
-def test_without_bone_there_is_no_edge_error():
-    ct, head = bone_half()
-    assert math.isnan(edge_bone(ct, np.zeros_like(ct), SPACING_MM, head))
-    assert math.isnan(edge_bone(ct, np.full_like(ct, 900), SPACING_MM, head))
+from pct.image_metrics import PSNR_CAP_DB
+from pct.metrics import METRICS, VolumesDiffer, score_volume
+from tests.pct.golden import golden_phantom
 
 
 def ball(radius_mm: float = 14.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -180,13 +23,112 @@ def ball(radius_mm: float = 14.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return ct, r < radius_mm, skull
 
 
-def test_a_perfect_prediction_scores_perfectly_by_every_name_but_psnr():
+def texture(head: np.ndarray) -> np.ndarray:
+    """An MR in [-1, 1] with something in it."""
+    return np.where(head, np.random.default_rng(0).uniform(-0.5, 0.5, head.shape), -1.0)
+
+
+def test_a_perfect_prediction_scores_perfectly_by_every_name():
     ct, head, skull = ball()
-    scores = score_volume(ct.astype(np.float32), ct, head, skull, (2.0, 2.0, 2.0))
-    assert set(scores) == {name for name in METRICS if not name.startswith("psnr")}
-    perfect = {name: float(METRICS[name].higher_is_better) for name in scores}
-    perfect["mae_air"] = math.nan  # no air inside this head
-    assert scores == pytest.approx(perfect, abs=1e-6, nan_ok=True)
+    scores = score_volume(
+        ct.astype(np.float32), ct, head, skull, (2.0, 2.0, 2.0), mr_unit=texture(head)
+    )
+    assert set(scores) == set(METRICS) - {"dice_skull", "hd95_skull"}  # need a segmenter
+    judged = {n: v for n, v in scores.items() if METRICS[n].higher_is_better is not None}
+    perfect = {
+        name: PSNR_CAP_DB
+        if METRICS[name].unit == "dB"
+        else float(bool(METRICS[name].higher_is_better))
+        for name in judged
+    }
+    # No air inside this head, no soft tissue far from bone, a volume that ends close by.
+    known = ("mae_air", "dice_air", "mr_leak", *(n for n in judged if n.startswith("bg_share")))
+    for name in known:
+        perfect[name] = math.nan
+        if name.startswith("bg_share") and not math.isnan(scores[name]):
+            perfect[name] = 0.0
+    assert judged == pytest.approx(perfect, abs=1e-6, nan_ok=True)
+
+
+def test_without_an_mr_only_what_needs_one_is_left_out():
+    ct, head, skull = ball()
+    scores = score_volume(ct, ct, head, skull, (2.0, 2.0, 2.0))
+    missing = set(METRICS) - set(scores) - {"dice_skull", "hd95_skull"}
+    assert missing == {name for name in METRICS if name.startswith("mr_leak")} | {"nmi_mr"}
+
+
+def test_a_case_without_a_head_has_no_score_but_those_of_the_whole_volume():
+    ct, head, _ = ball()
+    nothing = np.zeros_like(head)
+    scores = score_volume(ct, ct, nothing, nothing, (2.0, 2.0, 2.0), mr_unit=texture(head))
+    known = {name for name, value in scores.items() if not math.isnan(value)}
+    assert known == {"psnr", "ssim"}
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 6, 10])
+def test_volumes_thinner_than_the_window_are_scored(depth):
+    ct, head, skull = (one[:depth] for one in ball(20.0))
+    pct = ct + np.where(head, 25, 0).astype(np.int16)
+    scores = score_volume(pct, ct, head, skull, (2.0, 2.0, 2.0), mr_unit=texture(head))
+    assert scores["mae_head"] == 25
+    assert 0 < scores["ssim"] < 1
+    assert math.isnan(scores["z_jitter"]) == (depth < 3)
+    assert math.isnan(scores["synthrad23_ssim"]) == (depth < 7)
+
+
+def test_double_precision_goes_in_and_comes_out():
+    pct, ct, mask = golden_phantom()
+    exact = score_volume(pct, ct, mask, mask, (4.0, 2.0, 2.0))
+    single = score_volume(*(v.astype(np.float32) for v in (pct, ct)), mask, mask, (4.0, 2.0, 2.0))
+    assert exact["ssim"] == pytest.approx(0.95528497, abs=1e-8)
+    assert single["ssim"] != exact["ssim"]
+    names = [n for n in exact if not math.isnan(exact[n])]
+    assert [single[n] for n in names] == pytest.approx(
+        [exact[n] for n in names], rel=1e-4, abs=1e-4
+    )
+
+
+def test_scores_of_int16_equal_those_of_the_same_numbers_as_floats():
+    ct, head, skull = ball()
+    pct = ct + np.random.default_rng(2).integers(-90, 90, ct.shape).astype(np.int16)
+    whole, floats = (
+        score_volume(pct.astype(t), ct.astype(t), head, skull, (2.0, 2.0, 2.0))
+        for t in (np.int16, np.float32)
+    )
+    assert whole == pytest.approx(floats, rel=1e-6, nan_ok=True)
+
+
+def test_how_a_volume_lies_in_memory_does_not_matter():
+    ct, head, skull = ball()
+    pct = ct + np.random.default_rng(2).integers(-90, 90, ct.shape).astype(np.int16)
+    plain = score_volume(pct, ct, head, skull, (2.0, 2.0, 2.0))
+    # Big-endian, backwards and read-only, as a NIfTI file may be.
+    odd = pct[::-1].astype(">i2")[::-1]
+    odd.flags.writeable = False
+    others = (np.asfortranarray(one) for one in (ct, head, skull))
+    assert score_volume(odd, *others, (2.0, 2.0, 2.0)) == pytest.approx(plain, nan_ok=True)
+
+
+def test_names_and_units_are_read_without_torch():
+    code = "import sys, pct.metric_names; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_arrays_made_on_the_way_grow_with_the_heads_box_not_with_the_volume():
+    ct, head, skull = ball()
+    peaks = []
+    for depth in (100, 600):
+        large = np.full((depth, 100, 100), -1000, np.int16)
+        masks = [np.zeros(large.shape, bool) for _ in range(2)]
+        at = np.s_[40:50, 20:44, 20:44]
+        large[at], masks[0][at], masks[1][at] = ct, head, skull
+        tracemalloc.start()
+        score_volume(large, large, *masks, (0.5, 0.5, 0.5))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    added = 500 * 100 * 100
+    assert peaks[1] - peaks[0] < 4 * added  # bytes: less than one image in single precision
 
 
 def test_ten_hounsfield_too_bright_in_the_head_is_an_mae_of_ten():

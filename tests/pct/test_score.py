@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data_prep.intensity import mr_to_unit
 from data_prep.schema import SliceGrid
 from data_prep.shards import list_cases, read_manifest, read_volumes
+from data_prep.volume import resample
+from pct.leak import LEAK_LIMIT
 from pct.metrics import METRIC_VERSION, METRICS
 from pct.score import entrant_of, score_case, score_cases, table
 from tests.pct.identity import air, identity, model_that
@@ -52,8 +55,8 @@ def test_cases_are_scored_on_the_grid_of_their_ct_with_slices_first(phantom_data
     case = read_volumes(phantom_data, list_cases(phantom_data, "val")[0])
     seen = {}
 
-    def remember(pct, ct, head, skull, spacing_mm):
-        seen.update(ct=ct, head=head, skull=skull, spacing_mm=spacing_mm)
+    def remember(pct, ct, head, skull, spacing_mm, *, mr_unit):
+        seen.update(ct=ct, head=head, skull=skull, spacing_mm=spacing_mm, mr_unit=mr_unit)
         return {}
 
     monkeypatch.setattr("pct.score.score_volume", remember)
@@ -62,6 +65,18 @@ def test_cases_are_scored_on_the_grid_of_their_ct_with_slices_first(phantom_data
     np.testing.assert_array_equal(seen["skull"], case.skull.array.transpose(2, 1, 0))
     assert seen["head"].shape == seen["ct"].shape
     assert seen["spacing_mm"] == pytest.approx(case.ct.spacing_mm[::-1])
+    raw = resample(case.mr, case.ct.grid, fill=float(case.mr.array.min())).array
+    unit = mr_to_unit(raw, *case.mr_head_window).transpose(2, 1, 0)
+    np.testing.assert_allclose(seen["mr_unit"], unit, atol=1e-5)
+
+
+def test_a_copy_of_the_mr_is_a_leak(phantom_data):
+    case = read_volumes(phantom_data, list_cases(phantom_data, "val")[0])
+    copied = score_case(model_that(identity, grid=GRID), case)
+    # 2000 HU by unit of [-1, 1], less what the generator's 4 mm pixels blur away.
+    assert 300 < copied["mr_leak_slope"] < 2000
+    assert copied["mr_leak_corr"] > 0.5
+    assert copied["mr_leak"] > LEAK_LIMIT
 
 
 def test_a_trials_name_may_be_given_and_each_case_is_told(phantom_data):

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from monai.metrics import SSIMMetric
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from data_prep.intensity import hu_to_unit
 from pct.ssim import C1, C2, NotOneVolume, ssim, ssim_slabs
+from tests.pct.golden import golden_phantom
 
 
 @pytest.fixture(autouse=True)
@@ -21,17 +22,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def golden_phantom() -> tuple[Tensor, Tensor, Tensor]:
-    """A head of ellipsoids with a wave in it, and its blurred prediction, both in [-1, 1]."""
-    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in (48, 128, 128)), indexing="ij")
-    r = np.sqrt((x / 0.62) ** 2 + (y / 0.75) ** 2 + (z / 1.3) ** 2)
-    hu = np.where(r < 1, 40.0, -1000.0)
-    hu[(r > 0.86) & (r < 0.93)] = 1200
-    hu[r <= 0.86] = 35
-    hu[(x / 0.2) ** 2 + ((y - 0.1) / 0.15) ** 2 + (z / 0.5) ** 2 < 1] = 5
-    hu += 12 * np.sin(37 * x + 11 * y) * np.cos(23 * y - 5 * z)
-    predicted = gaussian_filter(hu, (0.6, 1.2, 1.2)) + 8 * np.sin(29 * hu / 500)
-    return tuple(map(torch.from_numpy, (hu_to_unit(predicted), hu_to_unit(hu), r < 1.03)))
+def golden_units() -> tuple[Tensor, Tensor, Tensor]:
+    """The golden phantom's prediction and CT in [-1, 1], and its mask."""
+    predicted, hu, mask = golden_phantom()
+    return tuple(map(torch.from_numpy, (hu_to_unit(predicted), hu_to_unit(hu), mask)))
 
 
 def noisy_pair(*shape: int) -> tuple[Tensor, Tensor]:
@@ -62,13 +56,13 @@ def by_triple_loop(pct: Tensor, ct: Tensor, mask: Tensor, eps: float = 1e-8) -> 
 
 
 def test_the_golden_phantom_scores_its_published_values():
-    pct, ct, mask = golden_phantom()
+    pct, ct, mask = golden_units()
     assert float(ssim(pct, ct)) == pytest.approx(0.95528497, abs=1e-8)
     assert float(ssim(pct, ct, mask)) == pytest.approx(0.88065911, abs=1e-8)
 
 
 def test_float32_agrees_with_float64_to_a_millionth():
-    pct, ct, mask = golden_phantom()
+    pct, ct, mask = golden_units()
     single = ssim(pct.float(), ct.float(), mask)
     assert single.dtype == torch.float32
     assert float(single) == pytest.approx(float(ssim(pct, ct, mask)), abs=1e-6)
@@ -89,6 +83,22 @@ def test_the_unmasked_map_equals_scikit_image_away_from_the_borders(eps, toleran
     )
     inside = np.s_[5:-5, 5:-5, 5:-5]
     np.testing.assert_allclose(ours.numpy()[inside], theirs[inside], atol=tolerance, rtol=0)
+
+
+def test_single_precision_agrees_with_monai_away_from_the_borders():
+    pct, ct, _ = (one.float() for one in golden_units())
+    ours = torch.cat([similarity for similarity, _ in ssim_slabs(pct, ct, eps=0)])
+    theirs = SSIMMetric(spatial_dims=3, data_range=2.0)(pct[None, None], ct[None, None])
+    assert float(ours[5:-5, 5:-5, 5:-5].mean()) == pytest.approx(theirs.item(), abs=5e-4)
+
+
+def test_a_volume_in_hounsfield_units_need_not_be_converted_first():
+    predicted, hu, mask = map(torch.from_numpy, golden_phantom())
+    pct, ct, _ = golden_units()
+    assert float(ssim(predicted, hu, mask, to_unit=hu_to_unit)) == float(ssim(pct, ct, mask))
+    whole = ssim(predicted.short(), hu.short(), to_unit=lambda image: hu_to_unit(image.float()))
+    assert whole.dtype == torch.float32
+    assert float(whole) == pytest.approx(float(ssim(pct, ct)), abs=1e-3)
 
 
 def test_a_masked_volume_equals_the_triple_loop():
