@@ -36,6 +36,17 @@ def mr(tmp_path_factory) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("verb", ["phantom", "prep"])
+def test_a_place_that_cannot_be_written_is_bad_input_and_no_traceback(verb, mr, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "pairs.csv").write_text(f"subject,mr,ct\na,{mr},{mr}\nb,{mr},{mr}\nc,{mr},{mr}\n")
+    words = {"phantom": ["--cases", "1"], "prep": ["nifti", "--from", str(tmp_path / "pairs.csv")]}
+    assert main([verb, *words[verb], "--to", str(tmp_path / "file" / "data")]) == BAD_INPUT
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"pct: {tmp_path / 'file'}")
+    assert told.endswith(": Not a directory. Name a place that can be written, or make room there.")
+
+
 def test_show_prints_the_resolved_run_and_the_size_of_its_networks(capsys):
     assert main(["show", "thesis_exp1", "lambda_ngf=7", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
