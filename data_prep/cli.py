@@ -171,6 +171,7 @@ def inspect(
         if sheets is not None:
             _write_sheets(path, sheets, quiet=as_program)
         return
+    _expect_series(path, to)
     series = census(path)
     check(series)
     volume = convert(series)
@@ -182,6 +183,23 @@ def inspect(
             print(f"{name:<14} {value}")
     if to is not None:
         save_nifti(volume, to)
+        if not as_program:
+            print(f"written to {to}")
+
+
+def _expect_series(path: Path, to: Path | None) -> None:
+    from data_prep.metadata import BadInput
+
+    if not path.is_dir():
+        found = "a file" if path.exists() else "no such folder"
+        raise BadInput(f"{path}: {found}. Name a data folder or one DICOM series' folder.")
+    if (path / "slices").is_dir() or (path / "splits.json").is_file():
+        raise BadInput(
+            f"{path}: no finished data folder: it has no manifest.json. Run the same `pct prep` "
+            "again; it goes on."
+        )
+    if to is not None and not to.name.endswith((".nii", ".nii.gz")):
+        raise BadInput(f"--to {to}: expected a name that ends in .nii or .nii.gz.")
 
 
 def _write_sheets(data: Path, page: Path, *, quiet: bool) -> None:
