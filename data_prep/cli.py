@@ -59,7 +59,7 @@ AboutFile = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(help="CSV: subject, and site, scanner, field_t, sequence, diagnosis"),
 ]
-Workers = Annotated[int, typer.Option(help="Ray tasks at a time; 0: this process")]
+Workers = Annotated[int, typer.Option(min=0, help="Ray tasks at a time; 0: this process")]
 Address = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="a running Ray cluster, or auto; else Ray is started on this machine"),
@@ -120,7 +120,7 @@ def prep(
 
 def phantom(
     to: Annotated[Path, typer.Option(help="folder to write, as a TCIA download lies")],
-    cases: Annotated[int, typer.Option(help="how many heads")] = 15,
+    cases: Annotated[int, typer.Option(min=1, help="how many heads")] = 15,
     seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 0,
     size: Annotated[int, typer.Option(help="pixels along each side of a slice")] = 256,
     slices: Annotated[int, typer.Option(help="slices a volume")] = 48,
@@ -183,8 +183,7 @@ def inspect(
             print(f"{name:<14} {value}")
     if to is not None:
         save_nifti(volume, to)
-        if not as_program:
-            print(f"written to {to}")
+        print("" if as_program else f"series -> {to}\n", end="")
 
 
 def _expect_series(path: Path, to: Path | None) -> None:

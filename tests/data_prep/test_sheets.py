@@ -160,7 +160,7 @@ def test_inspect_says_what_may_be_inspected_where_it_finds_nothing(data, tmp_pat
         with pytest.raises(BadInput, match=f"{path.name}: {found}. Name a data folder .*or one DI"):
             inspect(path)
     (data / "manifest.json").unlink()
-    with pytest.raises(BadInput, match="no finished data folder: it has no manifest.json. Run the"):
+    with pytest.raises(BadInput, match=r"no finished data folder: it has no manifest\.json\. Run"):
         inspect(data)
 
 

@@ -47,6 +47,20 @@ def test_a_place_that_cannot_be_written_is_bad_input_and_no_traceback(verb, mr, 
     assert told.endswith(": Not a directory. Name a place that can be written, or make room there.")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["prep", "synthrad", "--from", "here", "--to", "there", "--workers", "-1"],
+        ["phantom", "--to", "there", "--cases", "0"],
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_by_its_name(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == BAD_INPUT
+    assert f"Invalid value for '{words[-2]}'" in capsys.readouterr().err
+    assert not (tmp_path / "there").exists()
+
+
 def test_show_prints_the_resolved_run_and_the_size_of_its_networks(capsys):
     assert main(["show", "thesis_exp1", "lambda_ngf=7", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
