@@ -59,7 +59,7 @@ AboutFile = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(help="CSV: subject, and site, scanner, field_t, sequence, diagnosis"),
 ]
-Workers = Annotated[int, typer.Option(help="Ray tasks at a time; 0: this process")]
+Workers = Annotated[int, typer.Option(min=0, help="Ray tasks at a time; 0: this process")]
 Address = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="a running Ray cluster, or auto; else Ray is started on this machine"),
@@ -120,7 +120,7 @@ def prep(
 
 def phantom(
     to: Annotated[Path, typer.Option(help="folder to write, as a TCIA download lies")],
-    cases: Annotated[int, typer.Option(help="how many heads")] = 15,
+    cases: Annotated[int, typer.Option(min=1, help="how many heads")] = 15,
     seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 0,
     size: Annotated[int, typer.Option(help="pixels along each side of a slice")] = 256,
     slices: Annotated[int, typer.Option(help="slices a volume")] = 48,
@@ -171,6 +171,7 @@ def inspect(
         if sheets is not None:
             _write_sheets(path, sheets, quiet=as_program)
         return
+    _expect_series(path, to)
     series = census(path)
     check(series)
     volume = convert(series)
@@ -182,6 +183,22 @@ def inspect(
             print(f"{name:<14} {value}")
     if to is not None:
         save_nifti(volume, to)
+        print("" if as_program else f"series -> {to}\n", end="")
+
+
+def _expect_series(path: Path, to: Path | None) -> None:
+    from data_prep.metadata import BadInput
+
+    if not path.is_dir():
+        found = "a file" if path.exists() else "no such folder"
+        raise BadInput(f"{path}: {found}. Name a data folder or one DICOM series' folder.")
+    if (path / "slices").is_dir() or (path / "splits.json").is_file():
+        raise BadInput(
+            f"{path}: no finished data folder: it has no manifest.json. Run the same `pct prep` "
+            "again; it goes on."
+        )
+    if to is not None and not to.name.endswith((".nii", ".nii.gz")):
+        raise BadInput(f"--to {to}: expected a name that ends in .nii or .nii.gz.")
 
 
 def _write_sheets(data: Path, page: Path, *, quiet: bool) -> None:

@@ -194,7 +194,7 @@ def _tell(record: CaseRecord, on_case: OnCase | None, *, strict: bool) -> None:
         on_case(record)
     if strict and record.status == "refused":
         raise RefusedCase(
-            f"case {record.subject}: {record.reason}. Mend it, or leave out --strict to go on "
-            "without it."
+            f"case {record.subject}: {record.reason.rstrip('.')}. Mend it, or leave out --strict "
+            "to go on without it."
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from data_prep.flips import flip_margin
+from data_prep.flips import FlipMargin, flip_margin
 from data_prep.masks import Masks, head_from_mr
 from data_prep.mutual import thinned
 from data_prep.offset import SEARCHED_MM, Offset, offset_of
@@ -87,18 +87,19 @@ def examine(mr: Volume, ct: Volume, masks: Masks) -> Findings:
     head = resample(masks.head, coarse.grid, order=0).array
     with_mr = resample(field_of_view(mr), coarse.grid, order=0).array
     outline = resample(head_from_mr(thinned(mr, _COARSE_MM)), coarse.grid, order=0).array
-    flips = flip_margin(mr, ct, masks.head)
+    unknown = FlipMargin(float("nan"), "")
+    flips = flip_margin(mr, ct, masks.head) if with_mr[head].any() else unknown
     return Findings(
         constant,
         litres,
         head_in_mr=float(with_mr[head].mean()),
         flip_margin=flips.margin,
         best_other_flip=flips.best_other,
-        air_hu=_median(coarse.array, ~ndimage.binary_dilation(head, iterations=3)),
+        air_hu=_air(coarse.array, head),
         head_hu=_median(coarse.array, head),
         offset=offset_of(mr, ct, masks.head),
         head_dice=_dice(outline, head, where=with_mr & head.any(axis=(0, 1))),
-        dense_outside=float((ct.array > DENSE_HU)[~masks.head.array].mean()),
+        dense_outside=_share(ct.array > DENSE_HU, ~masks.head.array),
     )
 
 
@@ -199,6 +200,16 @@ def _dice(
 ) -> float:
     whole = int(first[where].sum() + second[where].sum())
     return 2.0 * int((first & second)[where].sum()) / whole if whole else float("nan")
+
+
+def _air(image: NDArray[Any], head: NDArray[np.bool_]) -> float:
+    """The median around the head; of an image all of which passes for head, its darkest voxel."""
+    around = ~ndimage.binary_dilation(head, iterations=3)
+    return _median(image, around) if around.any() else float(image.min())
+
+
+def _share(chosen: NDArray[np.bool_], where: NDArray[np.bool_]) -> float:
+    return float(chosen[where].mean()) if where.any() else float("nan")
 
 
 def _median(image: NDArray[Any], where: NDArray[np.bool_]) -> float:

@@ -1,5 +1,6 @@
 """The command `pct`: its verbs are entry points, each loaded only when it is called."""
 
+import errno
 import functools
 import os
 import sys
@@ -12,6 +13,11 @@ import typer
 from data_prep.errors import PctError
 
 BAD_INPUT, INTERRUPTED = 2, 130
+UNWRITABLE = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOSPC", "EDQUOT", "ENAMETOOLONG")
+}
+"""What a file system says of a place that the user chose badly, and none of our bugs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +59,13 @@ def _guarded(verb: Callable[..., Any]) -> Callable[..., Any]:
             return verb(*args, **kwargs)
         except PctError as error:
             print(f"pct: {error}", file=sys.stderr)
+            raise typer.Exit(BAD_INPUT) from None
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            where = "" if error.filename is None else f"{error.filename}: "
+            hint = "Name a place that can be written, or make room there."
+            print(f"pct: {where}{error.strerror}. {hint}", file=sys.stderr)
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             print("pct: interrupted; run the same command again to go on.", file=sys.stderr)

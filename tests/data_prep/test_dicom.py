@@ -62,7 +62,9 @@ def test_inspecting_a_series_reads_it_once_and_converts_it(cohort, tmp_path, mon
     monkeypatch.setattr(pydicom, "dcmread", note)
     inspect(series(cohort, "CT"), to=tmp_path / "ct.nii.gz")
     assert len(read) == len(set(read)) == 12 + 12  # headers, then pixels
-    assert "orientation    axial" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "orientation    axial" in told
+    assert told.endswith(f"series -> {tmp_path / 'ct.nii.gz'}\n")
     assert load_nifti(tmp_path / "ct.nii.gz").array.shape == (32, 32, 12)
 
 

@@ -101,6 +101,13 @@ def test_a_changed_setting_makes_every_case_anew_but_moves_no_patient(data, coll
     assert (data / "splits.json").read_bytes() == splits
 
 
+def test_strict_ends_the_sentence_of_a_reason_once(own_collection, tmp_path):
+    victim = own_collection / "Secret-0" / "mr.nii.gz"
+    victim.write_bytes(b"no image")
+    with pytest.raises(RefusedCase, match=r"Convert it anew\. Mend it, or leave out --strict"):
+        prepare(find_cases("synthrad", own_collection), tmp_path / "d", CONFIG, strict=True)
+
+
 def test_a_mirrored_case_is_refused_with_a_picture_and_the_rest_go_on(data, own_collection):
     victim = list_cases(data, "train")[0]
     flip(own_collection / victim / "mr.nii.gz")

@@ -116,6 +116,26 @@ def test_a_ct_whose_intercept_was_lost_is_refused(phantom, masks):
     assert "rescale slope and intercept lost?" in judged.reason
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("change", [lambda hu: hu + 1024, lambda hu: (hu + 1024) / 4096])
+def test_a_ct_all_of_which_passes_for_head_is_told_that_it_is_not_in_hu(phantom, change):
+    stored = phantom.ct.with_array(change(phantom.ct.array.astype(np.float32)))
+    masks = head_and_skull(stored, backend="threshold")
+    assert masks.head.array.mean() > 0.99, "without its intercept even air passes for tissue"
+    judged = verdict(examine(phantom.mr, stored, masks))
+    assert judged.status == "refused"
+    assert "expected -3100 to -850 HU; rescale slope and intercept lost?" in judged.reason
+
+
+def test_a_pair_that_does_not_meet_is_not_called_mirrored(phantom, masks):
+    affine = phantom.mr.affine.copy()
+    affine[2, 3] += 900.0
+    found = examine(Volume(phantom.mr.array, affine), phantom.ct, masks)
+    assert np.isnan(found.flip_margin)
+    assert "only 0% of the head lies in the MR's field of view" in verdict(found).reason
+    assert "mirrored" not in verdict(found).reason
+
+
 def test_a_ct_without_a_head_is_refused(phantom):
     air = phantom.ct.with_array(np.full_like(phantom.ct.array, -1000))
     air.array[0, 0, 0] = -990

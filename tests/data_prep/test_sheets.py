@@ -153,3 +153,17 @@ def test_inspect_writes_the_page_and_refuses_what_does_not_fit(data, tmp_path, c
         inspect(data, to=tmp_path / "x.nii.gz")
     with pytest.raises(PctError, match="--sheets is for a data folder"):
         inspect(tmp_path, sheets=tmp_path / "s.html")
+
+
+def test_inspect_says_what_may_be_inspected_where_it_finds_nothing(data, tmp_path):
+    for path, found in ((tmp_path / "none", "no such folder"), (data / "splits.json", "a file")):
+        with pytest.raises(BadInput, match=f"{path.name}: {found}. Name a data folder .*or one DI"):
+            inspect(path)
+    (data / "manifest.json").unlink()
+    with pytest.raises(BadInput, match=r"no finished data folder: it has no manifest\.json\. Run"):
+        inspect(data)
+
+
+def test_a_series_is_not_written_under_a_name_of_another_kind(tmp_path):
+    with pytest.raises(BadInput, match=r"--to \S+/mr\.png: expected a name that ends in \.nii"):
+        inspect(tmp_path, to=tmp_path / "mr.png")

@@ -33,6 +33,31 @@ def mr(tmp_path_factory) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("verb", ["phantom", "prep"])
+def test_a_place_that_cannot_be_written_is_bad_input_and_no_traceback(verb, mr, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "pairs.csv").write_text(f"subject,mr,ct\na,{mr},{mr}\nb,{mr},{mr}\nc,{mr},{mr}\n")
+    words = {"phantom": ["--cases", "1"], "prep": ["nifti", "--from", str(tmp_path / "pairs.csv")]}
+    assert main([verb, *words[verb], "--to", str(tmp_path / "file" / "data")]) == BAD_INPUT
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"pct: {tmp_path / 'file'}")
+    assert told.endswith(": Not a directory. Name a place that can be written, or make room there.")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["prep", "synthrad", "--from", "here", "--to", "there", "--workers", "-1"],
+        ["phantom", "--to", "there", "--cases", "0"],
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_by_its_name(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == BAD_INPUT
+    assert f"Invalid value for '{words[-2]}'" in capsys.readouterr().err
+    assert not (tmp_path / "there").exists()
+
+
 def test_show_prints_the_resolved_run_and_the_size_of_its_networks(capsys):
     assert main(["show", "thesis_exp1", "lambda_ngf=7", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
