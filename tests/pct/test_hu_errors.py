@@ -57,7 +57,7 @@ def test_dice_air_is_below_400_and_inside_the_head():
     head = np.ones((1, 1, 5), bool)
     head[..., 4] = False
     ct = np.array([[[-401, -401, -400, 0, -1000]]])
-    pct = np.array([[[-900, 0, -401, 0, -1000]]])
+    pct = np.array([[[-900, 0, -401, -400, -1000]]])
     assert dice_air(pct, ct, head) == 0.5
     assert math.isnan(dice_air(ct + 500, ct + 500, head))
 

@@ -77,24 +77,29 @@ def test_ssim_is_scikit_images_map_averaged_over_the_mask():
     assert ssim(pct, ct, mask, YEAR_2023) == pytest.approx(expected, abs=1e-9)
 
 
-def test_scales_are_halved_as_the_challenges_convolution_does():
-    pct, ct, mask = noisy_pair(101, 98, 97)
+@pytest.mark.parametrize("inverted", [False, True])
+def test_scales_are_halved_as_the_challenges_convolution_does(inverted):
+    pct, ct, mask = noisy_pair(101, 98, 97, holes=not inverted)
+    if inverted:
+        pct = np.where(np.arange(97) < 48, 2000 - pct, pct)
+    expected = 1.0
     a, b = (np.where(mask, one.clip(-1024, 3071), -1024) + 1024 for one in (pct, ct))
-    product = 1.0
+    kept, inside = mask, np.s_[3:-3, 3:-3, 3:-3]
     for weight in (0.0448, 0.2856, 0.3001, 0.2363, 0.1333):
         _, full = structural_similarity(a, b, win_size=7, data_range=4095, full=True)
-        inside = np.s_[3:-3, 3:-3, 3:-3]
-        # Where neither of its factors is below 0, clipping them changes nothing.
-        assert (full[inside][mask[inside]] > 0).all()
-        product *= (full[inside][mask[inside]] ** weight).mean()
+        values = full[inside][kept[inside]]
+        if kept is mask:
+            assert (values < 0).any() == inverted
+        # Luminance of what is nowhere negative is positive, so the product is clipped where the
+        # other factor is.
+        expected *= (values.clip(0) ** weight).mean()
         a, b = (
             fftconvolve(one, np.ones((2, 2, 2)) / 8, mode="same")[::2, ::2, ::2] for one in (a, b)
         )
-        mask_of_scale = mask
-        mask = mask[::2, ::2, ::2]
-    assert mask_of_scale.shape == (7, 7, 7)
-    full_size = noisy_pair(101, 98, 97)
-    assert ms_ssim(*full_size, YEAR_2025) == pytest.approx(product, abs=1e-9)
+        last, kept = kept, kept[::2, ::2, ::2]
+    assert last.shape == (7, 7, 7)
+    assert 0 < expected < 1
+    assert ms_ssim(pct, ct, mask, YEAR_2025) == pytest.approx(expected, abs=1e-9)
 
 
 def test_what_lies_outside_the_mask_does_not_count():
