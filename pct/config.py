@@ -70,6 +70,21 @@ class LossConfig(Frozen):
     warmup_gan: Literal["on", "off"] = "off"
 
 
+class Augmentation(Frozen):
+    """Limits of the random changes of a training pair, drawn anew for each; 0 is off."""
+
+    rotate_deg: float = Field(0.0, ge=0, le=45)
+    """Turn MR, CT and head alike by up to so many degrees to either side."""
+    scale: float = Field(0.0, ge=0, le=0.5)
+    """Size them by a factor of up to 1 +- this."""
+    shift: float = Field(0.0, ge=0, le=0.5)
+    """Move them by up to this share of the slice's side, along x and y."""
+    gamma: float = Field(0.0, ge=0, le=1)
+    """MR alone: to the power of exp(+- this), on the scale from darkest 0 to brightest 1."""
+    bias: float = Field(0.0, ge=0, le=1)
+    """MR alone: times exp of a smooth random field with this standard deviation at its knots."""
+
+
 class Schedules(Frozen):
     """Values over epochs: a number, or {finished epochs: value}."""
 
@@ -120,6 +135,11 @@ class Run(Frozen):
     """Epochs with the MR itself as target (thesis 2.4.2), counted within `epochs`."""
     flip: float = Field(0.5, ge=0, le=1)
     """Chance of mirroring a pair left-right."""
+    augment: Augmentation = Augmentation()
+    ema_decay: float = Field(0.0, ge=0, lt=1)
+    """Judge, select and promote a moving average of G's weights; 0: the weights themselves."""
+    clip_norm: float = Field(0.0, ge=0)
+    """Longest gradient of a step, of G and of D each; 0: any length."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
     data: DataNeeds = DataNeeds()
     generator: GeneratorConfig = GeneratorConfig()
