@@ -18,6 +18,11 @@ from pct.networks import Discriminator, Generator
 from pct.schedule import number_at
 from pct.world import gather, rank, world_size
 
+PARTS = (
+    "epoch", "generator", "discriminator", "adam_g", "adam_d", "ema", "best", "history", "randoms",
+)  # fmt: skip
+"""What a saved state holds, beside the numerics it was computed with."""
+
 
 class BadState(PctError):
     """A checkpoint that is torn, foreign, or from another number of workers."""
@@ -185,6 +190,11 @@ def read_content(data: bytes, device: torch.device) -> dict[str, Any]:
         raise BadState(
             f"a checkpoint holds numerics {found}, this version computes {NUMERICS}: "
             "train it anew, or install the version that made it."
+        )
+    if missing := [name for name in PARTS if name not in content]:
+        raise BadState(
+            f"a checkpoint lacks {', '.join(missing)}. "
+            "Delete it; training goes on from the one before."
         )
     return content
 

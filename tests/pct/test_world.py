@@ -22,6 +22,11 @@ def test_a_fork_of_several_workers_equals_the_run_that_never_stopped(tmp_path, t
     assert straight == resumed
     assert found["randoms"] == world
     assert all(one["weights"] == straight[0]["weights"] for one in straight)
+    assert all(one["average"] == straight[0]["average"] != one["weights"] for one in straight)
+    alike = [worker["alike"]["fingerprint"] for worker in found["workers"]]
+    assert not {one["fingerprint"] for one in straight} & set(alike), (
+        "each worker's random state is needed"
+    )
     assert len({one["fingerprint"] for one in straight}) == world, (
         "each has random states of its own"
     )

@@ -22,19 +22,26 @@ def train_together(rank: int, world: int, folder: str) -> None:
     store = distributed.FileStore(str(Path(folder) / "rendezvous"), world)
     limit = datetime.timedelta(seconds=60)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=limit)
-    run = tiny_run(workers=world, schedule={"lambda_ngf": {0: 20, 3: 0}, "lambda_bg": 10})
+    run = tiny_run(
+        workers=world, ema_decay=0.9, clip_norm=20.0, augment=RESTLESS,
+        schedule={"lambda_ngf": {0: 20, 3: 0}, "lambda_bg": 10},
+    )  # fmt: skip
     # Heads of very different size in a batch: the shares of the workers' masks differ.
     data = TrainingData(disc_slices(cases=3, per_case=4), disc_slices(cases=2, per_case=3, seed=9))
     straight = summary(fit(start(run), run, data, until=6))
     half = to_bytes(fit(start(run), run, data, until=3))
     resumed = summary(fit(from_bytes(half, run), run, data, until=6))
-    randoms = len(torch.load(io.BytesIO(half), weights_only=True)["randoms"])
+    content = torch.load(io.BytesIO(half), weights_only=True)
+    randoms = len(content["randoms"])
+    content["randoms"] = content["randoms"][:1] * world
+    alike = summary(fit(from_bytes(saved(content), run), run, data, until=6))
     equal_run = without_batch_statistics(workers=world)
     together = fit(start(equal_run), equal_run, data, until=1)
     found = gather(
         {
             "straight": straight,
             "resumed": resumed,
+            "alike": alike,
             "together": summary(together),
             "exchanged": exchanged(rank),
         }
@@ -43,6 +50,15 @@ def train_together(rank: int, world: int, folder: str) -> None:
         content = {"workers": found, "randoms": randoms}
         (Path(folder) / "found.json").write_text(json.dumps(content))
     distributed.destroy_process_group()
+
+
+RESTLESS = {"rotate_deg": 8, "scale": 0.1, "shift": 0.05, "gamma": 0.2, "bias": 0.2}
+
+
+def saved(content: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
 
 
 def exchanged(rank: int) -> dict[str, Any]:
@@ -76,4 +92,10 @@ def without_batch_statistics(*, workers: int) -> Run:
 def summary(state: Any) -> dict[str, Any]:
     terms = {k: v for k, v in state.history[0].items() if k.startswith(("loss/", "val/"))}
     total = [p.double().sum().item() for p in state.generator.parameters()]
-    return {"fingerprint": state.fingerprint(), "weights": total, "first_epoch": terms}
+    average = [t.double().sum().item() for t in state.judged.state_dict().values()]
+    return {
+        "fingerprint": state.fingerprint(),
+        "weights": total,
+        "average": average,
+        "first_epoch": terms,
+    }
