@@ -62,8 +62,8 @@ class EpochEnd:
 
 
 Listener = Callable[[EpochEnd, TrainState], None]
-OnStep = Callable[[int], None]
-"""Told of the steps done in this epoch, after each."""
+OnStep = Callable[[int, int], None]
+"""Told after each step: finished epochs, and steps done since."""
 
 
 def fit(
@@ -73,7 +73,7 @@ def fit(
     *,
     until: int,
     listeners: Iterable[Listener] = (),
-    on_step: OnStep = lambda done: None,
+    on_step: OnStep = lambda epoch, done: None,
 ) -> TrainState:
     """Train until `until` finished epochs, or until the run's patience ends; tell listeners.
 
@@ -98,7 +98,7 @@ def fit(
 
 
 def train_epoch(
-    state: TrainState, run: Run, table: SliceTable, *, on_step: OnStep = lambda done: None
+    state: TrainState, run: Run, table: SliceTable, *, on_step: OnStep = lambda epoch, done: None
 ) -> dict[str, float]:
     """One pass over the slices; mean of each loss term over steps and workers."""
     weights = weights_at(run, state.epoch)
@@ -117,7 +117,7 @@ def train_epoch(
         for name, term in terms.items():
             totals[name] = totals.get(name, torch.zeros((), device=device)) + term
         seen.append(terms | gradient_norms(state, terms))
-        on_step(len(seen))
+        on_step(state.epoch, len(seen))
     require_finite(seen, epoch=state.epoch + 1)
     average_buffers(state.generator)
     if state.ema:

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from data_prep.shards import read_manifest
+from pct.needs import WrongData, check_fit
 from sweeps.job import read_outcome
 from sweeps.recipe import Leaf
-from sweeps.sweep import WrongData, alone, check_fit, run_sweep
+from sweeps.sweep import alone, run_sweep
 from sweeps.tracking import client_at
 from sweeps.trial import train_leaf
 from tests.sweeps.small_sweep import counted_epochs, final_state, sweep_of
@@ -90,7 +91,7 @@ def test_data_with_masks_of_two_kinds_is_refused_before_anything_runs(phantom_da
     manifest = replace(read_manifest(phantom_data), mask_backends=("file-1", "threshold-1"))
     leaf = Leaf("plain", tiny_run(), {})
     with pytest.raises(WrongData, match="mixes masks by file-1 and threshold-1"):
-        check_fit(leaf, manifest, phantom_data)
+        check_fit(leaf.run, manifest, phantom_data, name=leaf.name)
 
 
 def test_data_of_several_mr_channels_is_refused_before_anything_runs(phantom_data):
@@ -98,4 +99,4 @@ def test_data_of_several_mr_channels_is_refused_before_anything_runs(phantom_dat
     leaf = Leaf("plain", tiny_run(), {})
     message = r"holds 2 MR channels a slice \(t1, t2\), the generator takes 1\. Prepare it with one"
     with pytest.raises(WrongData, match=message):
-        check_fit(leaf, manifest, phantom_data)
+        check_fit(leaf.run, manifest, phantom_data, name=leaf.name)
