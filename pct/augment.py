@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from data_prep.intensity import AIR_UNIT
 from pct.batches import Batch, Channels
-from pct.config import Augmentation
+from pct.learning import Augmentation
 
 COARSE = 4
 """Knots a side of the bias field: nothing finer than a quarter of the slice, as coils make it."""

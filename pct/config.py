@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from data_prep.errors import PctError
+from pct.frozen import Frozen
+from pct.learning import Augmentation, Given
 from pct.schedule import Numbers, Restore
 
 NUMERICS = 1
@@ -23,12 +25,6 @@ PRESETS = Path(__file__).parent / "presets"
 
 class BadConfig(PctError):
     """A setting that does not exist, has a wrong value, or contradicts another."""
-
-
-class Frozen(BaseModel):
-    """Closed to unknown keys and to later change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataNeeds(Frozen):
@@ -68,21 +64,6 @@ class LossConfig(Frozen):
     """Outside the head: as is; air for D and left out of L1 and NGF; or 0 everywhere (Exp 4)."""
     mask_reduction: Literal["mask_mean", "image_mean"] = "mask_mean"
     warmup_gan: Literal["on", "off"] = "off"
-
-
-class Augmentation(Frozen):
-    """Limits of the random changes of a training pair, drawn anew for each; 0 is off."""
-
-    rotate_deg: float = Field(0.0, ge=0, le=45)
-    """Turn MR, CT and head alike by up to so many degrees to either side."""
-    scale: float = Field(0.0, ge=0, le=0.5)
-    """Size them by a factor of up to 1 +- this."""
-    shift: float = Field(0.0, ge=0, le=0.5)
-    """Move them by up to this share of the slice's side, along x and y."""
-    gamma: float = Field(0.0, ge=0, le=1)
-    """MR alone: to the power of exp(+- this), on the scale from darkest 0 to brightest 1."""
-    bias: float = Field(0.0, ge=0, le=1)
-    """MR alone: times exp of a smooth random field with this standard deviation at its knots."""
 
 
 class Schedules(Frozen):
@@ -138,6 +119,7 @@ class Run(Frozen):
     augment: Augmentation = Augmentation()
     ema_decay: float = Field(0.0, ge=0, lt=1)
     """Judge, select and promote a moving average of G's weights; 0: the weights themselves."""
+    init: Given | None = None
     clip_norm: float = Field(0.0, ge=0)
     """Longest gradient of a step, of G and of D each; 0: any length."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
@@ -264,7 +246,7 @@ def _explain(path: list[str], kind: str, message: str, found: Any) -> str:
 SECTIONS = {
     name: field.annotation
     for name, field in Run.model_fields.items()
-    if name == "stop"
+    if name in ("stop", "init")
     or (isinstance(field.annotation, type) and issubclass(field.annotation, Frozen))
 }
 

@@ -21,14 +21,19 @@ from ruamel.yaml import YAML
 from data_prep.cache import open_slices
 from data_prep.errors import PctError
 from data_prep.schema import Manifest
-from data_prep.shards import list_cases, read_manifest
+from data_prep.shards import read_manifest
 from pct.checkpoints import write_safely
-from pct.config import NUMERICS, BadConfig, Frozen, Run, build_run, read_yaml
+from pct.config import NUMERICS, BadConfig, Run, build_run, read_yaml
+from pct.frozen import Frozen
+from pct.given import settle_init, trained_on
 from pct.model import save_model
 from pct.needs import check_fit
 from pct.precision import settle_precision
 from pct.state import BadState, TrainState, from_bytes, start, to_bytes
 from pct.train import EpochEnd, OnStep, TrainingData, fit
+
+MAY_DIFFER = ("epochs", "init.model")
+"""Settings in which a run that goes on may differ: it may be longer, its model may have moved."""
 
 
 class OtherRun(PctError):
@@ -84,12 +89,14 @@ def resume(run: Run, folder: Path) -> TrainState:
 
 
 def _settle(run: Run, manifest: Manifest, folder: Path) -> Run:
-    """The run with `precision: auto` resolved, checked against run.yaml, which is then written."""
+    """The run with `precision: auto` and `init` resolved, checked against run.yaml, and written."""
     path = folder / "run.yaml"
     known = _read(path) if path.exists() else None
     if run.precision == "auto":
         precision = build_run(known["run"]).precision if known else settle_precision(run)
         run = run.model_copy(update={"precision": precision})
+    if run.init:
+        run = run.model_copy(update={"init": settle_init(run.init)})
     surroundings = {"data": manifest.digest, "numerics": NUMERICS, "torch": version("torch")}
     if known:
         _refuse_another(run, surroundings, known, folder)
@@ -105,7 +112,7 @@ def _refuse_another(
     differing = [
         f"{name} is {there.get(name)} there and {here.get(name)} here"
         for name in sorted(there | here)
-        if name != "epochs" and there.get(name) != here.get(name)
+        if name not in MAY_DIFFER and there.get(name) != here.get(name)
     ]
     if differing:
         raise OtherRun(
@@ -147,7 +154,7 @@ def _publish(state: TrainState, run: Run, manifest: Manifest, data: Path, folder
         "trial": folder.resolve().name, "epoch": state.best.epoch,
         "select": run.select.metric, "value": state.best.value,
         "data_digest": manifest.digest, "split_sha": manifest.split_sha,
-        "trained_on": list_cases(data, "train"),
+        "trained_on": trained_on(run, data),
         "intended_use": "Research only. Not a medical device; not for treatment planning.",
     }  # fmt: skip
     if _card_at(folder / "model") != card:

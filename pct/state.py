@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from data_prep.errors import PctError
 from pct.config import NUMERICS, Run
 from pct.ema import Ema, begin_average
+from pct.given import load_given
 from pct.networks import Discriminator, Generator
 from pct.schedule import number_at
 from pct.world import gather, rank, world_size
@@ -78,7 +79,15 @@ class TrainState:
 
 def start(run: Run, device: torch.device | None = None) -> TrainState:
     """A fresh state; sets the process's random states from the run's seed (and the rank)."""
-    device = device or torch.device("cpu")
+    state = _random_networks(run, device or torch.device("cpu"))
+    if run.init:
+        load_given(run.init, state.generator)
+        state.ema = _average(run, state.generator)
+        seed_process(run.seed, epoch=0)  # reading the model drew random numbers
+    return state
+
+
+def _random_networks(run: Run, device: torch.device) -> TrainState:
     torch.manual_seed(run.seed)
     generator = Generator(run.generator).to(device)
     discriminator = Discriminator(run.discriminator).to(device)
@@ -147,7 +156,7 @@ def from_bytes(data: bytes, run: Run, device: torch.device | None = None) -> Tra
             f"a state of {len(randoms)} workers cannot go on with {world_size()}: "
             f"set workers={len(randoms)}."
         )
-    state = start(run, device)
+    state = _random_networks(run, device)
     try:
         state.generator.load_state_dict(content["generator"])
         state.discriminator.load_state_dict(content["discriminator"])

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_prep.atomic import renamed
-from pct.config import Frozen, Run
+from pct.config import Run
+from pct.frozen import Frozen
 from sweeps.tree import prefix_key
 
 

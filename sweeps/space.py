@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pct.config import Frozen
+from pct.frozen import Frozen
 
 Point = dict[str, float | int]
 

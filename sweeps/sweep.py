@@ -212,11 +212,16 @@ def done_epochs(folder: Path) -> int:
 
 
 def _resolved(leaf: Leaf, folder: Path) -> Leaf:
-    """`precision: auto` settled once a sweep, by the driver's machine."""
-    if leaf.run.precision != "auto":
-        return leaf
-    precision = _written_precision(folder / "precision.json", leaf.run)
-    return Leaf(leaf.name, leaf.run.model_copy(update={"precision": precision}), leaf.point)
+    """`precision: auto` and `init` settled once a sweep, by the driver's machine."""
+    run = leaf.run
+    if run.precision == "auto":
+        precision = _written_precision(folder / "precision.json", run)
+        run = run.model_copy(update={"precision": precision})
+    if run.init and not run.init.digest:
+        from pct.given import settle_init  # loads torch, which a driver does without
+
+        run = run.model_copy(update={"init": settle_init(run.init)})
+    return Leaf(leaf.name, run, leaf.point)
 
 
 def _written_precision(path: Path, run: Run) -> Precision:

@@ -7,7 +7,8 @@ import torch
 
 from pct.augment import COARSE, augment, moved, random_affine, shaded
 from pct.batches import Batch
-from pct.config import Augmentation, build_run, load_preset, preset_names
+from pct.config import build_run, load_preset, preset_names
+from pct.learning import Augmentation
 from tests.tiny import tiny_batch, tiny_run
 
 OFF = Augmentation()
