@@ -3,6 +3,7 @@
 import datetime
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import distributed
 
 from pct.config import Run
+from pct.finite import NonFinite, require_finite
 from pct.state import from_bytes, start, to_bytes
 from pct.train import TrainingData, fit
 from pct.world import average_buffers, average_gradients, from_first, gather, sum_over_ranks
@@ -79,7 +81,19 @@ def exchanged(rank: int) -> dict[str, Any]:
         "own": own.item(),
         "all": gather(rank + 1),
         "first": from_first(rank + 1),
+        "stopped": stopped(rank),
     }
+
+
+def stopped(rank: int) -> str:
+    """What each worker is told when only the first has met a loss that is not finite."""
+    step = {"loss/l1": torch.tensor(1.0), "loss/ngf": torch.tensor(1.0)}
+    broken = step | {"loss/ngf": torch.tensor(math.inf)}
+    try:
+        require_finite([step, step if rank else broken], epoch=5)
+    except NonFinite as error:
+        return str(error)
+    return "went on"
 
 
 def without_batch_statistics(*, workers: int) -> Run:
