@@ -3,55 +3,14 @@
 import io
 import os
 import pickle
-import random
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from pct.config import Run
 from pct.state import BadState, TrainState, from_bytes, start, to_bytes
-from pct.train import EpochEnd, TrainingData, fit
-from tests.tiny import tiny_run
-
-PARTS = (
-    "epoch", "generator", "discriminator", "adam_g", "adam_d", "history",
-    "ema", "ema.weights", "ema.updates", "best", "best.epoch", "best.value", "best.weights",
-    "randoms.torch", "randoms.numpy", "randoms.python",
-)  # fmt: skip
-"""All that a checkpoint holds, but the states of GPUs that are not here."""
-
-
-def full_run(**settings: Any) -> Run:
-    """A tiny run with everything on that keeps a state or draws a random number."""
-    return tiny_run(**{**RESTLESS, **settings})
-
-
-RESTLESS: dict[str, Any] = {
-    "ema_decay": 0.8,
-    "clip_norm": 20.0,
-    "augment": {"rotate_deg": 8, "scale": 0.1, "shift": 0.05, "gamma": 0.2, "bias": 0.2},
-    # Its best epoch comes before the checkpoint, so that the checkpoint must carry it.
-    "schedule": {"lr_g": {0: 2e-3, 3: 2e-2}},
-}
-
-
-def draw_noise(event: EpochEnd, state: TrainState) -> None:
-    """Let every source of randomness in the process act on the weights."""
-    bias = next(state.generator.parameters())
-    with torch.no_grad():
-        bias += 1e-3 * (torch.rand(()) + np.random.rand() + random.random())
-
-
-def train(state: TrainState, run, data: TrainingData, *, until: int) -> TrainState:
-    return fit(state, run, data, until=until, listeners=[draw_noise])
-
-
-def scramble_process() -> None:
-    torch.manual_seed(99)
-    np.random.seed(99)
-    random.seed(99)
+from pct.train import EpochEnd, fit
+from tests.pct.restless import draw_noise, edit, full_run, saved, scramble_process, train
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -64,18 +23,6 @@ def equal(one: Any, other: Any) -> bool:
 
 def without_clock(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if not k.startswith("time")} for row in history]
-
-
-def edit(data: bytes, **parts: Any) -> bytes:
-    content = torch.load(io.BytesIO(data), weights_only=True)
-    content.update(parts)
-    return saved(content)
-
-
-def saved(content: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -161,76 +108,6 @@ def test_a_fork_is_exact_in_bfloat16_too(tiny_data):
         forked.generator.parameters(), straight.generator.parameters(), strict=True
     ):
         assert torch.equal(ours, theirs)
-
-
-def put(content: Any, part: str, value: Any) -> None:
-    """Set `a.b` of nested content; of `randoms`, that of the first worker."""
-    *path, last = part.split(".")
-    for name in path:
-        content = content[name][0] if name == "randoms" else content[name]
-    content[last] = value
-
-
-def get(content: Any, part: str) -> Any:
-    for name in part.split("."):
-        content = content[name][0] if name == "randoms" else content[name]
-    return content
-
-
-def opened(data: bytes) -> Any:
-    return torch.load(io.BytesIO(data), weights_only=True)
-
-
-@pytest.fixture(scope="module")
-def at_none() -> Any:
-    """The content of a run of another seed that has yet to begin: its best is a guess."""
-    content = opened(to_bytes(start(full_run(seed=2))))
-    content["best"] = {"epoch": 0, "value": -1e9, "weights": content["generator"]}
-    return content
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_a_checkpoint_that_forgets_one_of_its_parts_ends_elsewhere(
-    straight, at_three, at_none, tiny_data, part
-):
-    content = opened(at_three)
-    put(content, part, None if part == "best" else get(at_none, part))
-    state = train(from_bytes(saved(content), full_run()), full_run(), tiny_data, until=6)
-    assert state.fingerprint() != straight[1]
-
-
-def test_no_part_of_a_checkpoint_is_left_untried(at_three):
-    content = opened(at_three)
-    assert set(content) - {"numerics"} == {part.split(".")[0] for part in PARTS}
-    for name in ("ema", "best", "randoms"):
-        inner = content[name][0] if name == "randoms" else content[name]
-        tried = {part.partition(".")[2] for part in PARTS if part.startswith(f"{name}.")}
-        assert set(inner) - {"cuda"} == tried
-
-
-@pytest.mark.parametrize("part", sorted({part.split(".")[0] for part in PARTS}))
-def test_a_checkpoint_that_lacks_a_part_is_refused(at_three, part):
-    content = opened(at_three)
-    del content[part]
-    with pytest.raises(BadState, match=f"a checkpoint lacks {part}"):
-        from_bytes(saved(content), full_run())
-
-
-def test_a_run_with_an_average_does_not_go_on_from_a_state_without_one(at_three):
-    without = to_bytes(start(full_run(ema_decay=0)))
-    with pytest.raises(BadState, match="it holds no average of the generator"):
-        from_bytes(without, full_run())
-    with pytest.raises(BadState, match="it holds an average of the generator"):
-        from_bytes(at_three, full_run(ema_decay=0))
-
-
-def test_the_same_bytes_with_every_part_end_at_the_same_place(straight, at_three, tiny_data):
-    state = train(from_bytes(edit(at_three), full_run()), full_run(), tiny_data, until=6)
-    assert state.fingerprint() == straight[1]
-
-
-def test_the_best_epoch_of_these_tests_lies_before_the_checkpoint(straight, at_three):
-    assert straight[0].best.epoch == opened(at_three)["best"]["epoch"] <= 3
 
 
 def test_a_start_depends_on_the_seed_alone():

@@ -1,7 +1,6 @@
 """What a worker process of `test_world` does: train over gloo, straight and resumed."""
 
 import datetime
-import io
 import json
 import math
 from pathlib import Path
@@ -15,6 +14,7 @@ from pct.finite import NonFinite, require_finite
 from pct.state import from_bytes, start, to_bytes
 from pct.train import TrainingData, fit
 from pct.world import average_buffers, average_gradients, from_first, gather, sum_over_ranks
+from tests.pct.restless import RESTLESS, opened, saved
 from tests.tiny import disc_slices, tiny_run
 
 
@@ -25,7 +25,7 @@ def train_together(rank: int, world: int, folder: str) -> None:
     limit = datetime.timedelta(seconds=60)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=limit)
     run = tiny_run(
-        workers=world, ema_decay=0.9, clip_norm=20.0, augment=RESTLESS,
+        workers=world, ema_decay=0.9, clip_norm=20.0, augment=RESTLESS["augment"],
         schedule={"lambda_ngf": {0: 20, 3: 0}, "lambda_bg": 10},
     )  # fmt: skip
     # Heads of very different size in a batch: the shares of the workers' masks differ.
@@ -33,7 +33,7 @@ def train_together(rank: int, world: int, folder: str) -> None:
     straight = summary(fit(start(run), run, data, until=6))
     half = to_bytes(fit(start(run), run, data, until=3))
     resumed = summary(fit(from_bytes(half, run), run, data, until=6))
-    content = torch.load(io.BytesIO(half), weights_only=True)
+    content = opened(half)
     randoms = len(content["randoms"])
     content["randoms"] = content["randoms"][:1] * world
     alike = summary(fit(from_bytes(saved(content), run), run, data, until=6))
@@ -52,15 +52,6 @@ def train_together(rank: int, world: int, folder: str) -> None:
         content = {"workers": found, "randoms": randoms}
         (Path(folder) / "found.json").write_text(json.dumps(content))
     distributed.destroy_process_group()
-
-
-RESTLESS = {"rotate_deg": 8, "scale": 0.1, "shift": 0.05, "gamma": 0.2, "bias": 0.2}
-
-
-def saved(content: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
 
 
 def exchanged(rank: int) -> dict[str, Any]:
