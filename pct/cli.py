@@ -1,4 +1,4 @@
-"""The verbs `show` and `predict`."""
+"""The verbs `show`, `train` and `predict`."""
 
 import json
 from pathlib import Path
@@ -41,6 +41,44 @@ def show(
         return
     for name, value in content.items():
         print(f"{name:<24} {value:,}" if name in sizes else f"{name:<24} {value}")
+
+
+def train(
+    preset: Annotated[str, typer.Argument(help="laptop, smoke, resize, crop, thesis_exp1 ... 4")],
+    data: Annotated[Path, typer.Option(help="folder that pct prep wrote")],
+    to: Annotated[Path, typer.Option(help="folder of this one run; the same line goes on in it")],
+    overrides: Annotated[Optional[list[str]], typer.Argument(metavar="[KEY=VALUE]...")] = None,  # noqa: UP045
+) -> None:
+    """Train one run on this machine, without Ray. Run again, it goes on; more epochs= go on too."""
+    settings = load_preset(preset)
+    for override in overrides or ():
+        settings = merge(settings, place(*parse_override(override)))
+    run = build_run(settings)
+
+    from data_prep.progress import bar
+    from data_prep.shards import read_manifest
+    from pct.batches import num_steps
+    from pct.one_run import train_here
+    from pct.train import EpochEnd, stop_reason
+
+    steps = num_steps(read_manifest(data).num_slices["train"], run.batch)
+    with bar("train", total=run.epochs * steps, unit="steps") as show_bar:
+
+        def tell(event: EpochEnd) -> None:
+            value = f"{run.select.metric} {event.metrics[run.select.metric]:.3f}"
+            best = ", the best so far" if event.is_best else ""
+            print(f"epoch {event.epoch}: loss/g {event.metrics['loss/g']:.4g}, {value}{best}")
+
+        state = train_here(
+            run, data, to, on_epoch=tell,
+            on_step=lambda epoch, done: show_bar(epoch * steps + done, f"epoch {epoch + 1}"),
+        )  # fmt: skip
+    assert state.best is not None
+    print(
+        f"{state.epoch} epochs ({stop_reason(run, state.history) or 'all done'}); best is epoch "
+        f"{state.best.epoch}, {run.select.metric} {state.best.value:.3f} -> {to / 'model'}"
+    )
+    print(f"next: pct score {to / 'model'} --data {data}")
 
 
 def predict(

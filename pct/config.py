@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from data_prep.errors import PctError
 from pct.frozen import Frozen
+from pct.learning import Augmentation, Given
 from pct.loss_config import LossConfig, Schedules
 
 NUMERICS = 3
@@ -89,6 +90,12 @@ class Run(Frozen):
     """Epochs with the MR itself as target (thesis 2.4.2), counted within `epochs`."""
     flip: float = Field(0.5, ge=0, le=1)
     """Chance of mirroring a pair left-right."""
+    augment: Augmentation = Augmentation()
+    ema_decay: float = Field(0.0, ge=0, lt=1)
+    """Judge, select and promote a moving average of G's weights; 0: the weights themselves."""
+    init: Given | None = None
+    clip_norm: float = Field(0.0, ge=0)
+    """Longest gradient of a step, of G and of D each; 0: any length."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
     data: DataNeeds = DataNeeds()
     generator: GeneratorConfig = GeneratorConfig()
@@ -213,7 +220,7 @@ def _explain(path: list[str], kind: str, message: str, found: Any) -> str:
 SECTIONS = {
     name: field.annotation
     for name, field in Run.model_fields.items()
-    if name == "stop"
+    if name in ("stop", "init")
     or (isinstance(field.annotation, type) and issubclass(field.annotation, Frozen))
 }
 

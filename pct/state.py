@@ -13,9 +13,16 @@ from torch import Tensor, nn
 
 from data_prep.errors import PctError
 from pct.config import NUMERICS, Run
+from pct.ema import Ema, begin_average
+from pct.given import load_given
 from pct.networks import Discriminator, Generator
 from pct.schedule import number_at
 from pct.world import gather, rank, world_size
+
+PARTS = (
+    "epoch", "generator", "discriminator", "adam_g", "adam_d", "ema", "best", "history", "randoms",
+)  # fmt: skip
+"""What a saved state holds, beside the numerics it was computed with."""
 
 
 class BadState(PctError):
@@ -33,7 +40,7 @@ class Best:
 
 @dataclass
 class TrainState:
-    """Both networks and optimisers, finished epochs, the best generator, and the metric history.
+    """Both networks and optimisers, G's average, finished epochs, the best generator, the history.
 
     Random states of torch, numpy and Python belong to it too; they are taken from and given back
     to the process by `to_bytes` and `from_bytes`, one set a worker.
@@ -43,10 +50,17 @@ class TrainState:
     discriminator: Discriminator
     adam_g: torch.optim.Adam
     adam_d: torch.optim.Adam
+    ema: Ema | None
+    """The moving average of G, where the run has one."""
     epoch: int = 0
     best: Best | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     """A row an epoch: `epoch`, `time` (UTC seconds) and every metric."""
+
+    @property
+    def judged(self) -> Generator:
+        """The generator that validation, selection and promotion see."""
+        return self.ema.generator if self.ema else self.generator
 
     def fingerprint(self) -> str:
         """Hash of every value that decides how training goes on, this worker's random state too.
@@ -65,12 +79,21 @@ class TrainState:
 
 def start(run: Run, device: torch.device | None = None) -> TrainState:
     """A fresh state; sets the process's random states from the run's seed (and the rank)."""
-    device = device or torch.device("cpu")
+    state = _random_networks(run, device or torch.device("cpu"))
+    if run.init:
+        load_given(run.init, state.generator)
+        state.ema = _average(run, state.generator)
+        seed_process(run.seed, epoch=0)  # reading the model drew random numbers
+    return state
+
+
+def _random_networks(run: Run, device: torch.device) -> TrainState:
     torch.manual_seed(run.seed)
     generator = Generator(run.generator).to(device)
     discriminator = Discriminator(run.discriminator).to(device)
     seed_process(run.seed, epoch=0)
-    return TrainState(generator, discriminator, *_optimisers(run, generator, discriminator))
+    adams = _optimisers(run, generator, discriminator)
+    return TrainState(generator, discriminator, *adams, _average(run, generator))
 
 
 def seed_process(seed: int, *, epoch: int) -> None:
@@ -85,7 +108,12 @@ def restart_optimisers(state: TrainState, run: Run) -> None:
     """Keep the weights, start all else anew: what a fork by `torch.load(weights)` does."""
     adam_g, adam_d = _optimisers(run, state.generator, state.discriminator)
     state.adam_g, state.adam_d = adam_g, adam_d
+    state.ema = _average(run, state.generator)
     seed_process(run.seed, epoch=state.epoch)
+
+
+def _average(run: Run, generator: Generator) -> Ema | None:
+    return begin_average(generator) if run.ema_decay else None
 
 
 def _optimisers(
@@ -128,12 +156,13 @@ def from_bytes(data: bytes, run: Run, device: torch.device | None = None) -> Tra
             f"a state of {len(randoms)} workers cannot go on with {world_size()}: "
             f"set workers={len(randoms)}."
         )
-    state = start(run, device)
+    state = _random_networks(run, device)
     try:
         state.generator.load_state_dict(content["generator"])
         state.discriminator.load_state_dict(content["discriminator"])
         state.adam_g.load_state_dict(content["adam_g"])
         state.adam_d.load_state_dict(content["adam_d"])
+        _set_average(state, content["ema"])
     except (RuntimeError, ValueError, KeyError) as error:
         first = " ".join(str(error).split("\n", 2)[:2])
         raise BadState(
@@ -145,6 +174,14 @@ def from_bytes(data: bytes, run: Run, device: torch.device | None = None) -> Tra
     state.best = Best(best["epoch"], best["value"], best["weights"]) if best else None
     _set_random_state(randoms[rank()])
     return state
+
+
+def _set_average(state: TrainState, content: dict[str, Any] | None) -> None:
+    if (state.ema is None) != (content is None):
+        raise ValueError(f"it holds {'an' if content else 'no'} average of the generator.")
+    if state.ema and content:
+        state.ema.generator.load_state_dict(content["weights"])
+        state.ema.updates = content["updates"]
 
 
 def read_content(data: bytes, device: torch.device) -> dict[str, Any]:
@@ -163,6 +200,11 @@ def read_content(data: bytes, device: torch.device) -> dict[str, Any]:
             f"a checkpoint holds numerics {found}, this version computes {NUMERICS}: "
             "train it anew, or install the version that made it."
         )
+    if missing := [name for name in PARTS if name not in content]:
+        raise BadState(
+            f"a checkpoint lacks {', '.join(missing)}. "
+            "Delete it; training goes on from the one before."
+        )
     return content
 
 
@@ -173,6 +215,8 @@ def _content(state: TrainState) -> dict[str, Any]:
         "discriminator": state.discriminator.state_dict(),
         "adam_g": state.adam_g.state_dict(),
         "adam_d": state.adam_d.state_dict(),
+        "ema": state.ema
+        and {"weights": state.ema.generator.state_dict(), "updates": state.ema.updates},
     }
 
 

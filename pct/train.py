@@ -2,17 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from data_prep.errors import PctError
 from data_prep.schema import Slices as SliceTable
 from pct import losses
-from pct.batches import Batch, Images, epoch_order, make_batch, num_steps, rank_rows
+from pct.augment import augment
+from pct.batches import Batch, Images, epoch_order, make_batch, rank_rows
+from pct.clip import clip_gradients, gradient_norm
 from pct.config import Run
+from pct.ema import follow
+from pct.finite import NonFinite, require_finite
 from pct.objective import (
     Weights,
     fill,
@@ -35,10 +38,6 @@ from pct.world import (
 )
 
 
-class NonFinite(PctError):
-    """A loss became NaN or infinite."""
-
-
 @dataclass(frozen=True)
 class TrainingData:
     """Slices to learn from and slices to look at."""
@@ -59,6 +58,8 @@ class EpochEnd:
 
 
 Listener = Callable[[EpochEnd, TrainState], None]
+OnStep = Callable[[int, int], None]
+"""Told after each step: finished epochs, and steps done since."""
 
 
 def fit(
@@ -68,6 +69,7 @@ def fit(
     *,
     until: int,
     listeners: Iterable[Listener] = (),
+    on_step: OnStep = lambda epoch, done: None,
 ) -> TrainState:
     """Train until `until` finished epochs, or until the run's patience ends; tell listeners.
 
@@ -78,8 +80,8 @@ def fit(
         began = time.perf_counter()
         if _restarts(run, state.epoch):
             restart_optimisers(state, run)
-        terms = train_epoch(state, run, data.train)
-        seen = from_first(validate(state.generator, data.val, run) if rank() == 0 else {})
+        terms = train_epoch(state, run, data.train, on_step=on_step)
+        seen = from_first(validate(state.judged, data.val, run) if rank() == 0 else {})
         state.epoch += 1
         metrics = {**terms, **seen, "time/epoch_s": time.perf_counter() - began}
         state.history.append({"epoch": state.epoch, "time": time.time(), **metrics})
@@ -91,7 +93,9 @@ def fit(
     return state
 
 
-def train_epoch(state: TrainState, run: Run, table: SliceTable) -> dict[str, float]:
+def train_epoch(
+    state: TrainState, run: Run, table: SliceTable, *, on_step: OnStep = lambda epoch, done: None
+) -> dict[str, float]:
     """One pass over the slices; mean of each loss term over steps and workers."""
     weights = weights_at(run, state.epoch)
     _set_rates(state, run)
@@ -100,22 +104,30 @@ def train_epoch(state: TrainState, run: Run, table: SliceTable) -> dict[str, flo
     state.generator.train()
     state.discriminator.train()
     totals: dict[str, Tensor] = {}
+    seen: list[dict[str, Tensor]] = []
     for rows in rank_rows(order, batch=run.batch, rank=rank(), world=world_size()):
-        batch = make_batch(table, rows, run, device)
-        if run.flip:
-            batch = batch.flipped((torch.rand(len(rows)) < run.flip).to(device))
-        for name, term in train_step(state, batch, weights, run).items():
+        batch = augment(make_batch(table, rows, run, device), flip=run.flip, how=run.augment)
+        terms = train_step(state, batch, weights, run)
+        if state.ema:
+            follow(state.ema, state.generator, decay=run.ema_decay)
+        for name, term in terms.items():
             totals[name] = totals.get(name, torch.zeros((), device=device)) + term
+        seen.append(terms | gradient_norms(state, terms))
+        on_step(state.epoch, len(seen))
+    require_finite(seen, epoch=state.epoch + 1)
     average_buffers(state.generator)
-    scale = num_steps(len(order), run.batch) * world_size()
-    means = {name: float(sum_over_ranks(total)) / scale for name, total in totals.items()}
-    for name, value in means.items():
-        if not math.isfinite(value):
-            raise NonFinite(
-                f"epoch {state.epoch + 1}: {name} is {value}. "
-                "Lower lr_g or lr_d; the last good checkpoint is kept."
-            )
-    return means
+    if state.ema:
+        average_buffers(state.ema.generator)
+    scale = len(seen) * world_size()
+    return {name: float(sum_over_ranks(total)) / scale for name, total in totals.items()}
+
+
+def gradient_norms(state: TrainState, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Length of the gradients that made the step with these `terms`; D's only where D moved."""
+    norms = {"the gradient of G": gradient_norm(state.generator.parameters())}
+    if "loss/d" in terms:
+        norms["the gradient of D"] = gradient_norm(state.discriminator.parameters())
+    return norms
 
 
 def train_step(state: TrainState, batch: Batch, weights: Weights, run: Run) -> dict[str, Tensor]:
@@ -147,6 +159,7 @@ def train_step(state: TrainState, batch: Batch, weights: Weights, run: Run) -> d
     else:
         torch.autograd.backward([total])
     average_gradients(state.generator.parameters())
+    clip_gradients(state.generator.parameters(), run.clip_norm)
     state.adam_g.step()
     if adversarial:
         real = fill(target, batch.head, run.loss)
@@ -168,6 +181,7 @@ def _update_discriminator(
     on_real = 0.5 * losses.adversarial(logits_real, real=True, kind=run.loss.gan)
     torch.autograd.backward([on_real])
     average_gradients(parameters)
+    clip_gradients(parameters, run.clip_norm)
     state.adam_d.step()
     return (on_fake + on_real).detach()
 
@@ -204,8 +218,13 @@ def _set_rates(state: TrainState, run: Run) -> None:
 
 def _keep_best(state: TrainState, run: Run) -> bool:
     value = state.history[-1][run.select.metric]
+    if not math.isfinite(value):
+        raise NonFinite(
+            f"epoch {state.epoch}: {run.select.metric} is {value}, no generator can be selected "
+            "by it. Choose another select.metric; the last good checkpoint is kept."
+        )
     if state.best is not None and not value > state.best.value:
         return False
-    weights = {k: v.detach().clone() for k, v in state.generator.state_dict().items()}
+    weights = {k: v.detach().clone() for k, v in state.judged.state_dict().items()}
     state.best = Best(state.epoch, value, weights)
     return True

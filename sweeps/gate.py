@@ -1,5 +1,7 @@
 """The promotion gate: what a model must not be, with the numbers in the message."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -21,12 +23,17 @@ class Refused(PctError):
     """A model that the gate does not let through."""
 
 
-def objections(own: pd.DataFrame, champion: pd.DataFrame | None) -> list[str]:
+def objections(
+    own: pd.DataFrame, champion: pd.DataFrame | None, *, learnt_from: Collection[str] = ()
+) -> list[str]:
     """Why a trial with validation scores `own` may not become champion; nothing when it may.
 
     `champion` holds the champion's validation scores, None before the first promotion. Both must
-    come from one split and one version of the metrics.
+    come from one split and one version of the metrics. `learnt_from` are the cases that the model,
+    or the one it started from, was trained on: none of them may have judged it.
     """
+    if leaked := sorted(set(own["case"]) & set(learnt_from)):
+        return [f"was trained on {len(leaked)} of its validation cases: {', '.join(leaked[:5])}"]
     missing = [name for name in MARGINS if name not in set(own["metric"])]
     if missing:
         return [f"no 3D scores for {', '.join(missing)}"]
@@ -65,10 +72,16 @@ def _worse(own: pd.DataFrame, champion: pd.DataFrame) -> list[str]:
 
 
 def gate(
-    trial: str, own: pd.DataFrame, champion: pd.DataFrame | None, *, force: bool, note: str
+    trial: str,
+    own: pd.DataFrame,
+    champion: pd.DataFrame | None,
+    *,
+    learnt_from: Collection[str],
+    force: bool,
+    note: str,
 ) -> list[str]:
     """Raise `Refused` with the numbers, unless forced with a note; the objections overridden."""
-    problems = objections(own, champion)
+    problems = objections(own, champion, learnt_from=learnt_from)
     if problems and not (force and note):
         hint = (
             "--force needs a --note that says why"

@@ -9,6 +9,7 @@ import torch
 
 from data_prep.errors import PctError
 from data_prep.shards import read_manifest
+from pct.given import trained_on
 from pct.model import save_model
 from pct.state import read_content
 from sweeps import records
@@ -55,8 +56,9 @@ def promote(
         return Promotion(job.leaf, old["version"], ADDRESS, True, [])
     scores = pd.read_parquet(job.scores)
     overridden = gate(
-        job.leaf, scores, champion_scores(place.uri) if old else None, force=force, note=note
-    )
+        job.leaf, scores, champion_scores(place.uri) if old else None,
+        learnt_from=trained_on(job.run, Path(job.data)), force=force, note=note,
+    )  # fmt: skip
     model = folder / "models" / job.leaf
     write_model(job, outcome, model, note=note)
     tags = {
@@ -112,6 +114,7 @@ def write_model(job: Job, outcome: Outcome, folder: Path, *, note: str) -> None:
         "trial": job.leaf, "epoch": content["best"]["epoch"], "stage": outcome.last_stage,
         "select": job.run.select.metric, "value": content["best"]["value"],
         "data_digest": manifest.digest, "split_sha": manifest.split_sha,
+        "trained_on": trained_on(job.run, Path(job.data)),
         "validation": outcome.final, "note": note,
         "intended_use": "Research only. Not a medical device; not for treatment planning.",
     }  # fmt: skip

@@ -1,23 +1,25 @@
 """`pct sweep`: recipe, data and what is there already -> finished leaves and the sweep's tables."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from data_prep.errors import PctError
 from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
 from pct.config import NUMERICS, Run, suggest
 from pct.declared import declare
 from pct.metric_names import METRICS
+from pct.needs import WrongData, check_fit
+from pct.precision import Precision, settle_precision
 from sweeps import labels, records, spool
-from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_outcome
+from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_json, write_outcome
 from sweeps.points import Points
 from sweeps.recipe import Leaf, Recipe, leaves_at
 from sweeps.replay import copy_twin, forget
@@ -27,10 +29,6 @@ from sweeps.space import corner
 from sweeps.store import Store
 from sweeps.tracking import Draining, Place, Tracker
 from sweeps.tree import Stage, build_tree, identity, path_of, twins, unique_epochs
-
-
-class WrongData(PctError):
-    """A data folder that a run cannot use."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +76,9 @@ class Sweep:
 
     def of(self, leaves: Sequence[Leaf]) -> "Sweep":
         """The same sweep with these leaves, checked against the data."""
-        resolved = tuple(_resolved(leaf) for leaf in leaves)
-        for leaf in resolved:
-            check_fit(leaf, self.manifest, self.data)
-        return replace(self, leaves=resolved)
+        for leaf in leaves:
+            check_fit(leaf.run, self.manifest, self.data, name=leaf.name)
+        return replace(self, leaves=tuple(_resolved(leaf, self.folder) for leaf in leaves))
 
 
 @dataclass(frozen=True)
@@ -225,45 +222,25 @@ def done_epochs(folder: Path) -> int:
     )
 
 
-def check_fit(leaf: Leaf, manifest: Manifest, data: Path) -> None:
-    """Arm and size belong to the data: a run that wants others is told how to prepare them."""
-    wants, grid = leaf.run.data, manifest.grid
-    if (wants.arm, wants.size) != (grid.arm, grid.size):
-        raise WrongData(
-            f"{leaf.name} wants {wants.arm} slices of {wants.size} pixels, {data} holds {grid.arm} "
-            f"of {grid.size}. Prepare them: pct prep SOURCE --from DIR --to DATA --arm {wants.arm} "
-            f"--size {wants.size}."
-        )
-    if len(manifest.mr_channels) != 1:
-        raise WrongData(
-            f"{data} holds {len(manifest.mr_channels)} MR channels a slice "
-            f"({', '.join(manifest.mr_channels)}), the generator takes 1. Prepare it with one MR "
-            "a case."
-        )
-    if len(manifest.mask_backends) > 1:
-        raise WrongData(
-            f"{data} mixes masks by {' and '.join(manifest.mask_backends)}, whose scores must not "
-            "stand in one table. Prepare all cases with a head mask of their own, or all without."
-        )
-    if manifest.num_slices["train"] < leaf.run.batch:
-        raise WrongData(
-            f"{leaf.name}: batch {leaf.run.batch} is more than the "
-            f"{manifest.num_slices['train']} training slices of {data}. Lower batch."
-        )
+def _resolved(leaf: Leaf, folder: Path) -> Leaf:
+    """`precision: auto` and `init` settled once a sweep, by the driver's machine."""
+    run = leaf.run
+    if run.precision == "auto":
+        precision = _written_precision(folder / "precision.json", run)
+        run = run.model_copy(update={"precision": precision})
+    if run.init and not run.init.digest:
+        from pct.given import settle_init  # loads torch, which a driver does without
+
+        run = run.model_copy(update={"init": settle_init(run.init)})
+    return Leaf(leaf.name, run, leaf.point)
 
 
-def _resolved(leaf: Leaf) -> Leaf:
-    """`precision: auto` settled once, by the driver's machine."""
-    if leaf.run.precision != "auto":
-        return leaf
-    return Leaf(leaf.name, leaf.run.model_copy(update={"precision": fast_precision()}), leaf.point)
-
-
-def fast_precision() -> Literal["float32", "bfloat16"]:
-    """bfloat16 where there is an NVIDIA GPU or a CPU that multiplies in it, else float32."""
-    flags = Path("/proc/cpuinfo")
-    cpu = flags.exists() and "avx512_bf16" in flags.read_text()
-    return "bfloat16" if cpu or Path("/proc/driver/nvidia/version").exists() else "float32"
+def _written_precision(path: Path, run: Run) -> Precision:
+    """What `auto` came to in this sweep: from its file if it has one, so a resume agrees."""
+    if not path.exists():
+        write_json(path, {"auto": settle_precision(run)})
+    precision: Precision = json.loads(path.read_text())["auto"]
+    return precision
 
 
 def _finished(job: Job) -> bool:

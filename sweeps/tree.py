@@ -41,6 +41,8 @@ def identity(run: Run, environment: Mapping[str, Any]) -> str:
     `environment` holds what lies outside the run: data digest, numerics, torch version.
     """
     settings = run.model_dump(mode="json", exclude=NOT_IDENTITY)
+    if run.init and run.init.digest:
+        settings["init"] = run.init.digest  # wherever the model lies
     return _sha({"run": settings, "environment": dict(environment)})
 
 

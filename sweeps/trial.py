@@ -12,11 +12,12 @@ from data_prep.cache import open_slices
 from data_prep.picture import draw_grid, error_tile, hu_tile, mr_tile
 from data_prep.shards import read_manifest
 from pct.cohort import cohort
+from pct.finite import NonFinite
 from pct.model import Model
 from pct.networks import Generator
 from pct.score import score_cases, table
 from pct.state import TrainState, from_bytes, start, to_bytes
-from pct.train import EpochEnd, NonFinite, TrainingData, fit, stop_reason
+from pct.train import EpochEnd, TrainingData, fit, stop_reason
 from pct.validate import look
 from pct.world import from_first, rank
 from sweeps import spool
@@ -101,7 +102,7 @@ def commit(
     key, files = job.key(state.epoch), {"state.pt": content}
     files["history.json"] = json.dumps(state.history).encode()
     if state.epoch in job.snapshots:
-        panels = draw_panels(job, state.generator, data, f"epoch-{state.epoch:04d}")
+        panels = draw_panels(job, state.judged, data, f"epoch-{state.epoch:04d}")
         files |= panels
         for name, png in panels.items():
             write_panel(job, name, png)

@@ -13,6 +13,7 @@ from pct.config import (
     preset_names,
     read_yaml,
 )
+from pct.learning import Augmentation
 
 
 def overridden(preset: str, *overrides: str) -> Run:
@@ -84,6 +85,13 @@ def test_every_preset_makes_a_run():
     )
     for name in preset_names():
         assert build_run(load_preset(name)).epochs >= 1
+
+
+def test_long_presets_average_clip_and_augment_and_short_ones_and_the_thesis_do_not():
+    for name in preset_names():
+        run = build_run(load_preset(name))
+        on = {run.ema_decay > 0, run.clip_norm > 0, run.augment != Augmentation()}
+        assert on == {name in ("resize", "crop", "l1_only")}, name
 
 
 def test_an_unknown_preset_is_told_the_nearest():

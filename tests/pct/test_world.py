@@ -10,6 +10,11 @@ from pct.state import start
 from pct.train import fit
 from tests.pct.workers import exchanged, summary, train_together, without_batch_statistics
 
+STOPPED = (
+    "epoch 5: loss/ngf is inf from step 2 of 2 on. "
+    "Lower lr_g or lr_d, or set clip_norm; the last good checkpoint is kept."
+)
+
 
 @pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_fork_of_several_workers_equals_the_run_that_never_stopped(tmp_path, tiny_data, world):
@@ -22,6 +27,11 @@ def test_a_fork_of_several_workers_equals_the_run_that_never_stopped(tmp_path, t
     assert straight == resumed
     assert found["randoms"] == world
     assert all(one["weights"] == straight[0]["weights"] for one in straight)
+    assert all(one["average"] == straight[0]["average"] != one["weights"] for one in straight)
+    alike = [worker["alike"]["fingerprint"] for worker in found["workers"]]
+    assert not {one["fingerprint"] for one in straight} & set(alike), (
+        "each worker's random state is needed"
+    )
     assert len({one["fingerprint"] for one in straight}) == world, (
         "each has random states of its own"
     )
@@ -35,6 +45,7 @@ def test_a_fork_of_several_workers_equals_the_run_that_never_stopped(tmp_path, t
             "own": number,
             "all": list(range(1, world + 1)),
             "first": 1,
+            "stopped": STOPPED,
         }
     alone = without_batch_statistics(workers=1)
     expected = summary(fit(start(alone), alone, tiny_data, until=1))["first_epoch"]
@@ -46,3 +57,4 @@ def test_alone_there_is_nothing_to_exchange():
     found = exchanged(0)
     assert found["gradient"] == found["buffer"] == found["sum"] == found["first"] == 1
     assert found["all"] == [1]
+    assert found["stopped"] == STOPPED

@@ -1,8 +1,8 @@
 """What a worker process of `test_world` does: train over gloo, straight and resumed."""
 
 import datetime
-import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import torch
 from torch import distributed
 
 from pct.config import Run
+from pct.finite import NonFinite, require_finite
 from pct.state import from_bytes, start, to_bytes
 from pct.train import TrainingData, fit
 from pct.world import average_buffers, average_gradients, from_first, gather, sum_over_ranks
+from tests.pct.restless import RESTLESS, opened, saved
 from tests.tiny import disc_slices, tiny_run
 
 
@@ -22,19 +24,26 @@ def train_together(rank: int, world: int, folder: str) -> None:
     store = distributed.FileStore(str(Path(folder) / "rendezvous"), world)
     limit = datetime.timedelta(seconds=60)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=limit)
-    run = tiny_run(workers=world, schedule={"lambda_ngf": {0: 20, 3: 0}, "lambda_bg": 10})
+    run = tiny_run(
+        workers=world, ema_decay=0.9, clip_norm=20.0, augment=RESTLESS["augment"],
+        schedule={"lambda_ngf": {0: 20, 3: 0}, "lambda_bg": 10},
+    )  # fmt: skip
     # Heads of very different size in a batch: the shares of the workers' masks differ.
     data = TrainingData(disc_slices(cases=3, per_case=4), disc_slices(cases=2, per_case=3, seed=9))
     straight = summary(fit(start(run), run, data, until=6))
     half = to_bytes(fit(start(run), run, data, until=3))
     resumed = summary(fit(from_bytes(half, run), run, data, until=6))
-    randoms = len(torch.load(io.BytesIO(half), weights_only=True)["randoms"])
+    content = opened(half)
+    randoms = len(content["randoms"])
+    content["randoms"] = content["randoms"][:1] * world
+    alike = summary(fit(from_bytes(saved(content), run), run, data, until=6))
     equal_run = without_batch_statistics(workers=world)
     together = fit(start(equal_run), equal_run, data, until=1)
     found = gather(
         {
             "straight": straight,
             "resumed": resumed,
+            "alike": alike,
             "together": summary(together),
             "exchanged": exchanged(rank),
         }
@@ -63,7 +72,19 @@ def exchanged(rank: int) -> dict[str, Any]:
         "own": own.item(),
         "all": gather(rank + 1),
         "first": from_first(rank + 1),
+        "stopped": stopped(rank),
     }
+
+
+def stopped(rank: int) -> str:
+    """What each worker is told when only the first has met a loss that is not finite."""
+    step = {"loss/l1": torch.tensor(1.0), "loss/ngf": torch.tensor(1.0)}
+    broken = step | {"loss/ngf": torch.tensor(math.inf)}
+    try:
+        require_finite([step, step if rank else broken], epoch=5)
+    except NonFinite as error:
+        return str(error)
+    return "went on"
 
 
 def without_batch_statistics(*, workers: int) -> Run:
@@ -76,4 +97,10 @@ def without_batch_statistics(*, workers: int) -> Run:
 def summary(state: Any) -> dict[str, Any]:
     terms = {k: v for k, v in state.history[0].items() if k.startswith(("loss/", "val/"))}
     total = [p.double().sum().item() for p in state.generator.parameters()]
-    return {"fingerprint": state.fingerprint(), "weights": total, "first_epoch": terms}
+    average = [t.double().sum().item() for t in state.judged.state_dict().values()]
+    return {
+        "fingerprint": state.fingerprint(),
+        "weights": total,
+        "average": average,
+        "first_epoch": terms,
+    }

@@ -36,11 +36,11 @@ def counted_epochs(*, break_after: int = 10**6) -> Iterator[list[int]]:
     trained: list[int] = []
     train_epoch = training.train_epoch
 
-    def count(state, run, table):
+    def count(state, run, table, **how):
         if len(trained) == break_after:
             raise KeyboardInterrupt
         trained.append(state.epoch + 1)
-        return train_epoch(state, run, table)
+        return train_epoch(state, run, table, **how)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train_epoch", count)

@@ -100,20 +100,31 @@ def test_a_refused_model_is_told_how_to_force_it():
     with pytest.raises(
         Refused, match=r"exp1 is not promoted: mae_head 120 against .*--force --note"
     ):
-        gate("exp1", scores(mae_head=120.0), scores(), force=False, note="")
+        gate("exp1", scores(mae_head=120.0), scores(), learnt_from=(), force=False, note="")
     with pytest.raises(Refused, match="--force needs a --note that says why"):
-        gate("exp1", scores(mae_head=120.0), scores(), force=True, note="")
+        gate("exp1", scores(mae_head=120.0), scores(), learnt_from=(), force=True, note="")
     with pytest.raises(Refused, match="not promoted"):
-        gate("exp1", scores(mae_head=120.0), scores(), force=False, note="please")
+        gate("exp1", scores(mae_head=120.0), scores(), learnt_from=(), force=False, note="please")
 
 
 def test_a_forced_model_passes_and_its_objections_are_kept():
-    overridden = gate("exp1", scores(mae_head=120.0), scores(), force=True, note="pilot")
+    overridden = gate(
+        "exp1", scores(mae_head=120.0), scores(), learnt_from=(), force=True, note="pilot"
+    )
     assert overridden == ["mae_head 120 against the champion's 100 (limit 105)"]
-    assert gate("exp1", scores(), scores(), force=True, note="pilot") == []
+    assert gate("exp1", scores(), scores(), learnt_from=(), force=True, note="pilot") == []
 
 
 def test_a_champion_that_was_forced_with_undefined_scores_lets_nothing_through_unseen():
     champion = scores()
     champion.loc[champion["metric"] == "mae_head", "value"] = np.nan
     assert objections(scores(mae_head=1e6), champion)
+
+
+def test_a_model_that_has_seen_its_judges_is_refused_by_name():
+    seen = ["case-2", "elsewhere", "case-0"]
+    expected = "was trained on 2 of its validation cases: case-0, case-2"
+    assert objections(scores(), None, learnt_from=seen) == [expected]
+    assert objections(scores(), None, learnt_from=["elsewhere"]) == []
+    with pytest.raises(Refused, match=f"exp1 is not promoted: {expected}"):
+        gate("exp1", scores(), scores(), learnt_from=seen, force=False, note="")

@@ -1,15 +1,20 @@
 """A sweep that goes on: after a kill, a deleted folder, another setting, beside other sweeps."""
 
+import json
 import shutil
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from data_prep.shards import read_manifest
+from data_prep.shards import list_cases, read_manifest
+from pct.needs import WrongData, check_fit
+from sweeps import sweep as sweeping
+from sweeps.gate import Refused
 from sweeps.job import read_outcome
+from sweeps.promote import promote, write_model
 from sweeps.recipe import Leaf
-from sweeps.sweep import WrongData, alone, check_fit, run_sweep
+from sweeps.sweep import alone, run_sweep
 from sweeps.tracking import client_at
 from sweeps.trial import train_leaf
 from tests.sweeps.small_sweep import counted_epochs, final_state, sweep_of
@@ -90,7 +95,7 @@ def test_data_with_masks_of_two_kinds_is_refused_before_anything_runs(phantom_da
     manifest = replace(read_manifest(phantom_data), mask_backends=("file-1", "threshold-1"))
     leaf = Leaf("plain", tiny_run(), {})
     with pytest.raises(WrongData, match="mixes masks by file-1 and threshold-1"):
-        check_fit(leaf, manifest, phantom_data)
+        check_fit(leaf.run, manifest, phantom_data, name=leaf.name)
 
 
 def test_data_of_several_mr_channels_is_refused_before_anything_runs(phantom_data):
@@ -98,4 +103,37 @@ def test_data_of_several_mr_channels_is_refused_before_anything_runs(phantom_dat
     leaf = Leaf("plain", tiny_run(), {})
     message = r"holds 2 MR channels a slice \(t1, t2\), the generator takes 1\. Prepare it with one"
     with pytest.raises(WrongData, match=message):
-        check_fit(leaf, manifest, phantom_data)
+        check_fit(leaf.run, manifest, phantom_data, name=leaf.name)
+
+
+def test_auto_is_settled_once_a_sweep_and_a_resume_does_not_ask_again(
+    tmp_path, phantom_data, monkeypatch
+):
+    answers = iter(["bfloat16"])
+    monkeypatch.setattr(sweeping, "settle_precision", lambda run: next(answers))
+    trials = {"one": {"precision": "auto"}, "two": {"precision": "auto", "seed": 2}}
+    for _ in range(2):
+        sweep = sweep_of(tmp_path / "auto", phantom_data, trials)
+        assert {job.run.precision for job in sweep.jobs} == {"bfloat16"}
+
+
+def test_a_sweep_starts_its_trunk_from_a_model_whose_patients_the_gate_sees(
+    tmp_path, phantom_data, tracking
+):
+    (judge,) = list_cases(phantom_data, "val")
+    first = sweep_of(tmp_path / "first", phantom_data, {"plain": {"epochs": 1}})
+    run_sweep(first, tracking, here=True)
+    (job,) = first.jobs
+    write_model(job, read_outcome(job), tmp_path / "model", note="")
+    card_path = tmp_path / "model" / "model.json"
+    content = json.loads(card_path.read_text())
+    assert content["card"]["trained_on"] == list_cases(phantom_data, "train")
+    content["card"]["trained_on"].append(judge)
+    card_path.write_text(json.dumps(content))
+    trials = {"fine": {"init": str(tmp_path / "model"), "epochs": 1}}
+    second = sweep_of(tmp_path / "second", phantom_data, trials)
+    run_sweep(second, tracking, here=True)
+    (job,) = second.jobs
+    assert len(job.run.init.digest) == 64
+    with pytest.raises(Refused, match=f"was trained on 1 of its validation cases: {judge}"):
+        promote(second.folder, trial=None, tracking=tracking.uri, force=False, note="")

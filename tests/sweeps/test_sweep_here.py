@@ -9,10 +9,11 @@ import torch
 from data_prep.shards import read_slices
 from pct.__main__ import main
 from pct.model import load_model
+from pct.needs import WrongData
 from pct.state import start
 from pct.train import TrainingData, fit
 from sweeps.promote import write_model
-from sweeps.sweep import WrongData, run_sweep
+from sweeps.sweep import run_sweep
 from sweeps.tracking import client_at
 from tests.sweeps.small_sweep import Swept, counted_epochs, final_state, sweep_of
 

@@ -108,6 +108,10 @@ def test_the_thesis_has_its_eight_stages():
         {"threads": 2},
         {"flip": 0.1},
         {"precision": "bfloat16"},
+        {"ema_decay": 0.9},
+        {"clip_norm": 1},
+        {"augment": {"gamma": 0.1}},
+        {"init": "a/model"},
         {"adam_betas": (0.5, 0.999)},
         {"generator": {"norm": "instance"}},
         {"discriminator": {"filters": 4}},
@@ -119,6 +123,14 @@ def test_the_thesis_has_its_eight_stages():
 )
 def test_identity_changes_with_every_setting_that_changes_a_state(settings):
     assert identity(tiny_run(**settings), {}) != identity(tiny_run(), {})
+
+
+def test_a_given_model_counts_by_its_weights_wherever_it_lies():
+    def name(model: str, digest: str) -> str:
+        return identity(tiny_run(init={"model": model, "digest": digest}), {})
+
+    assert name("here", "ab") == name("there", "ab") != name("here", "cd")
+    assert name("here", "") != name("there", ""), "not yet looked at, as in a plan"
 
 
 def test_identity_changes_with_the_data_and_the_numerics():

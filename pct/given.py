@@ -1,0 +1,64 @@
+"""`init: MODEL`: a run whose generator starts from a given model, and whom that model has seen."""
+
+import hashlib
+from pathlib import Path
+
+from data_prep.shards import list_cases
+from pct.config import Run
+from pct.learning import Given
+from pct.model import BadModel, find_model, load_model
+from pct.networks import Generator
+
+
+def settle_init(init: Given) -> Given:
+    """Its model found and its weights' digest noted, which is what the run's identity holds."""
+    folder = find_model(init.model).resolve()
+    weights = load_model(folder).generator
+    return Given(model=str(folder), digest=weights_digest(weights))
+
+
+def load_given(init: Given, generator: Generator) -> None:
+    """Give the generator the model's weights, after a check that they are those of `settle_init`.
+
+    Networks of another shape, or weights changed meanwhile, raise `BadModel`.
+    """
+    given = load_model(Path(init.model)).generator
+    if weights_digest(given) != init.digest:
+        raise BadModel(
+            f"{init.model}: its weights have changed since this run began. Give the model that "
+            "it began with, or begin another run."
+        )
+    try:
+        generator.load_state_dict(given.state_dict())
+    except RuntimeError as error:
+        first = " ".join(str(error).split("\n", 2)[:2])
+        raise BadModel(
+            f"{init.model}: does not fit the run's generator: {first} Set generator.* as its "
+            "model.json has them."
+        ) from error
+
+
+def trained_on(run: Run, data: Path) -> list[str]:
+    """Every case that the run's generator has learnt from: this data's, and the given model's.
+
+    A given model whose card does not say whom it has seen raises `BadModel`.
+    """
+    cases = set(list_cases(data, "train"))
+    if run.init:
+        card = load_model(Path(run.init.model)).card
+        if "trained_on" not in card:
+            raise BadModel(
+                f"{run.init.model}: its card does not say which cases it was trained on, so nobody "
+                "could tell a validation case that it has seen. Promote or train it anew."
+            )
+        cases |= set(card["trained_on"])
+    return sorted(cases)
+
+
+def weights_digest(generator: Generator) -> str:
+    """sha256 over names and values of all weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(generator.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()
