@@ -57,8 +57,20 @@ def test_an_epoch_names_the_term_that_broke_and_not_those_it_spoilt(monkeypatch,
 
     monkeypatch.setattr(sys.modules[function.__module__], function.__name__, breaks)
     run = tiny_run(schedule={"lambda_bg": 10})
-    with pytest.raises(NonFinite, match=f"epoch 1: {term} is nan from step "):
+    with pytest.raises(NonFinite, match=f"epoch 1: {term} is nan from step 4 of 10 on"):
         train_epoch(start(run), run, disc_slices(cases=3, per_case=20))
+
+
+def test_an_adversarial_term_that_broke_is_named_too(monkeypatch):
+    good, calls = training.losses.adversarial, []
+
+    def breaks(*args, **kwargs):
+        calls.append(1)  # on the fake for G, on the fake and on the real pair for D: three a step
+        return good(*args, **kwargs) * (math.inf if len(calls) == 4 else 1.0)
+
+    monkeypatch.setattr(training.losses, "adversarial", breaks)
+    with pytest.raises(NonFinite, match="epoch 1: loss/gan is inf from step 2 of 10 on"):
+        train_epoch(start(tiny_run()), tiny_run(), disc_slices(cases=3, per_case=20))
 
 
 @pytest.mark.parametrize("net", ["generator", "discriminator"])
