@@ -40,8 +40,8 @@ class Score:
     value: float
     unit: str
     mask_backend: str
-    geometry: str = "train"
-    background: str = "predicted"
+    geometry: str
+    background: str
     metric_version: int = METRIC_VERSION
 
 
@@ -69,6 +69,8 @@ def score_cases(
                     value,
                     METRICS[metric].unit,
                     case.mask_backend,
+                    model.run.geometry,
+                    model.run.background,
                 )
             )
         on_case(done, subject)

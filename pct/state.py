@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import PctError
 from pct.config import NUMERICS, Run
+from pct.cost import refuse_above_budget
 from pct.networks import Discriminator, Generator
 from pct.schedule import number_at
 from pct.world import gather, rank, world_size
@@ -65,6 +66,7 @@ class TrainState:
 
 def start(run: Run, device: torch.device | None = None) -> TrainState:
     """A fresh state; sets the process's random states from the run's seed (and the rank)."""
+    refuse_above_budget(run)
     device = device or torch.device("cpu")
     torch.manual_seed(run.seed)
     generator = Generator(run.generator).to(device)

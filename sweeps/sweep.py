@@ -14,6 +14,7 @@ from data_prep.errors import PctError
 from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
 from pct.config import NUMERICS, Run
+from pct.cost import refuse_above_budget
 from sweeps import labels, records, spool
 from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_outcome
 from sweeps.points import Points
@@ -79,6 +80,7 @@ class Sweep:
         resolved = tuple(_resolved(leaf) for leaf in leaves)
         for leaf in resolved:
             check_fit(leaf, self.manifest, self.data)
+            refuse_above_budget(leaf.run)
         return replace(self, leaves=resolved)
 
 
