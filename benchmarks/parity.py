@@ -38,7 +38,9 @@ def main() -> None:
     parser.add_argument("--slice-mm", type=float, default=2.5, help="of the CT and of training")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    cases = [read_pair(path, options.slice_mm) for path in sorted(options.pairs.glob("*_mr.nii.gz"))]
+    cases = [
+        read_pair(path, options.slice_mm) for path in sorted(options.pairs.glob("*_mr.nii.gz"))
+    ]
     run = build_run(load_preset("laptop"))
     grid = SliceGrid("resize", run.data.size, 2.0, options.slice_mm)
     model = trained_on(cases, run, grid, steps=options.steps)

@@ -144,7 +144,7 @@ class Run(Frozen):
     """Chance of mirroring a pair left-right."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
     max_parameters: int = Field(200_000_000, ge=1)
-    """Generator and discriminator of more parameters than this are refused before they are built."""
+    """Generator and discriminator of more than this together are refused before they are built."""
     geometry: Geometry = "train"
     """How volumes are predicted, in 3D validation, `pct score` and `pct predict`: on the training
     grid, or in overlapping tiles of its size on the image's own pixels (thesis 2.5.2)."""

@@ -50,7 +50,8 @@ def cost_of(run: Run) -> Cost:
     one = torch.empty(1, 1, side, side, device="meta")
     macs = _macs(lambda: generator(one)), _macs(lambda: discriminator(one, one))
     if run.precision == "bfloat16":
-        generator, discriminator, one = (x.bfloat16() for x in (generator, discriminator, one))
+        generator, discriminator = generator.bfloat16(), discriminator.bfloat16()
+        one = one.bfloat16()
     many = one.expand(run.batch // run.workers, 1, side, side)
     saved = _saved_bytes(generator, many) + _saved_bytes(discriminator, many, many)
     return Cost(*parameters, *macs, sum(parameters) * BYTES_A_PARAMETER, saved)

@@ -1,4 +1,4 @@
-"""Where a volume's slices lie for the generator: axial, on training's grid or at their own scale."""
+"""Where a volume's slices lie for the generator: axial, on training's grid or at its own scale."""
 
 import numpy as np
 

@@ -20,9 +20,7 @@ def preset(name: str, **changes):
     return build_run(merge(load_preset(name), changes))
 
 
-@pytest.mark.parametrize(
-    ("head", "millions", "gmac"), [("raw", 31.5, 43.4), ("conv", 31.6, 47.0)]
-)
+@pytest.mark.parametrize(("head", "millions", "gmac"), [("raw", 31.5, 43.4), ("conv", 31.6, 47.0)])
 def test_the_networks_of_the_thesis_cost_what_is_known_of_them(head, millions, gmac):
     cost = cost_of(preset("thesis_exp1", generator={"head": head}))
     assert cost.generator_parameters / 1e6 == pytest.approx(millions, abs=0.06)
@@ -37,7 +35,7 @@ def test_a_generator_of_one_level_pair_costs_what_a_pencil_says():
         discriminator={"filters": 2, "layers": 1, "scales": 1},
     )  # fmt: skip
     cost = cost_of(run)
-    # Of 32 x 32: 3x3 convolutions 1 -> 2 (stride 2) and 2 -> 3, transposed 3x3 of 5 -> 2, 1x1 2 -> 1.
+    # Convolutions 3x3 of 1 -> 2 with stride 2 and 2 -> 3, transposed 3x3 of 5 -> 2, 1x1 of 2 -> 1.
     half, full = 16 * 16, 32 * 32
     assert cost.generator_macs == half * (9 * 2 + 9 * 2 * 3 + 9 * 5 * 2) + full * 2
 

@@ -82,7 +82,9 @@ def test_training_geometry_has_trainings_pixels_and_the_slices_of_the_target_or_
     alone = network_grid("train", head, onto=None, trained=TRAINED)
     assert alone.shape == (32, 32, 9)  # 36 mm every 5 mm, both ends held
     assert alone.spacing_mm == pytest.approx((8, 8, 5))
-    ct = Grid((64, 64, 21), np.array([[4, 0, 0, -99], [0, 4, 0, -99], [0, 0, 3, 7], [0, 0, 0, 1.0]]))
+    ct = Grid(
+        (64, 64, 21), np.array([[4, 0, 0, -99], [0, 4, 0, -99], [0, 0, 3, 7], [0, 0, 0, 1.0]])
+    )
     onto = network_grid("train", head, onto=ct, trained=TRAINED)
     assert onto.shape == (32, 32, 21)
     assert onto.affine[2].tolist() == [0, 0, 3, 7]
@@ -114,9 +116,7 @@ def test_slab_by_slab_from_the_part_it_needs_is_what_resampling_at_once_gives(
     whole = resample(volume, target, **how).array
     for which, slab in slabs(target):
         part = part_for(volume, slab)
-        np.testing.assert_allclose(
-            resample(part, slab, **how).array, whole[:, :, which], atol=2e-4
-        )
+        np.testing.assert_allclose(resample(part, slab, **how).array, whole[:, :, which], atol=2e-4)
 
 
 def test_the_part_of_a_slab_is_small_and_that_of_a_place_far_away_a_voxel():
