@@ -146,8 +146,7 @@ class Run(Frozen):
     max_parameters: int = Field(200_000_000, ge=1)
     """Generator and discriminator of more than this together are refused before they are built."""
     geometry: Geometry = "train"
-    """How volumes are predicted, in 3D validation, `pct score` and `pct predict`: on the training
-    grid, or in overlapping tiles of its size on the image's own pixels (thesis 2.5.2)."""
+    """Of whole volumes, in validation too: training's grid, or tiles at native scale (thesis 2.5)."""
     background: Background = "predicted"
     """Outside the head of a predicted volume: as the generator has it, or air."""
     data: DataNeeds = DataNeeds()

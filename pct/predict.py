@@ -17,7 +17,7 @@ from data_prep.volume import Grid, Volume, from_ras, pad_ends, ras_grid, resampl
 from pct.geometry import network_grid
 from pct.model import Model
 from pct.networks import Generator
-from pct.slabs import part_for, slabs
+from pct.parts import part_for, slabs
 
 CHUNK = 8
 """Slices or tiles a forward pass: some 0.5 GB in the thesis's generator, and no faster above."""

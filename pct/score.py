@@ -40,8 +40,8 @@ class Score:
     value: float
     unit: str
     mask_backend: str
-    geometry: str
-    background: str
+    geometry: str = "train"
+    background: str = "predicted"
     metric_version: int = METRIC_VERSION
 
 

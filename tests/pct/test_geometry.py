@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from data_prep.schema import SliceGrid
 from data_prep.volume import Grid, Volume, from_ras, ras_grid, resample, to_ras
 from pct.geometry import axial_grid, network_grid
-from pct.slabs import part_for, slabs
+from pct.parts import part_for, slabs
 
 TRAINED = SliceGrid("resize", 32, 8.0, 5.0)
 
@@ -106,7 +106,7 @@ def test_native_geometry_has_the_pixels_of_the_target_or_of_the_mr():
 def test_slab_by_slab_from_the_part_it_needs_is_what_resampling_at_once_gives(
     degrees, step, order, monkeypatch
 ):
-    monkeypatch.setattr("pct.slabs.SLAB", 3)
+    monkeypatch.setattr("pct.parts.SLAB", 3)
     rng = np.random.default_rng(0)
     source = tilted(degrees, shape=(40, 44, 30), step=(1.0, 1.2, 2.0))
     volume = Volume(rng.normal(size=source.shape).astype(np.float32), source.affine)
