@@ -146,7 +146,7 @@ class Run(Frozen):
     max_parameters: int = Field(200_000_000, ge=1)
     """Generator and discriminator of more than this together are refused before they are built."""
     geometry: Geometry = "train"
-    """Of whole volumes, in validation too: training's grid, or tiles at native scale (thesis 2.5)."""
+    """Of whole volumes, validated or predicted: training's grid, or tiles at native scale."""
     background: Background = "predicted"
     """Outside the head of a predicted volume: as the generator has it, or air."""
     data: DataNeeds = DataNeeds()
