@@ -132,6 +132,18 @@ def to_ras(volume: Volume) -> Volume:
     return Volume(apply_orientation(volume.array, moves), np.asarray(affine, np.float64))
 
 
+def from_ras(volume: Volume, grid: Grid) -> Volume:
+    """The inverse of `to_ras`: axes in the order and direction of `grid`, on which it lies."""
+    moves = io_orientation(grid.affine).astype(int)
+    steps = tuple(slice(None, None, int(flip)) for flip in moves[:, 1])
+    return Volume(volume.array.transpose(moves[:, 0])[steps], grid.affine)
+
+
+def ras_grid(grid: Grid) -> Grid:
+    """The same voxels with axes in the nearest RAS order."""
+    return to_ras(Volume(np.broadcast_to(np.uint8(0), grid.shape), grid.affine)).grid
+
+
 def resample(
     volume: Volume,
     grid: Grid,

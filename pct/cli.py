@@ -6,7 +6,15 @@ from typing import Annotated, Optional
 
 import typer
 
-from pct.config import build_run, load_preset, merge, parse_override, place
+from pct.config import (
+    Background,
+    Geometry,
+    build_run,
+    load_preset,
+    merge,
+    parse_override,
+    place,
+)
 
 Tracking = Annotated[
     Optional[str],  # noqa: UP045  typer reads this form in every version
@@ -20,27 +28,17 @@ def show(
     overrides: Annotated[Optional[list[str]], typer.Argument(metavar="[KEY=VALUE]...")] = None,  # noqa: UP045
     as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Print a preset with everything resolved, and the size of its networks."""
+    """Print a preset with everything resolved, its schedules in epochs, and what it costs."""
+    from pct.cost import cost_of, refuse_above_budget
+    from pct.describe import as_json, as_text
+
     settings = load_preset(preset)
     for override in overrides or ():
         settings = merge(settings, place(*parse_override(override)))
     run = build_run(settings)
-
-    import torch
-
-    from pct.networks import Discriminator, Generator, count_parameters
-
-    with torch.device("meta"):
-        sizes = {
-            "generator_parameters": count_parameters(Generator(run.generator)),
-            "discriminator_parameters": count_parameters(Discriminator(run.discriminator)),
-        }
-    content = {**run.model_dump(mode="json"), **sizes}
-    if as_program:
-        print(json.dumps(content))
-        return
-    for name, value in content.items():
-        print(f"{name:<24} {value:,}" if name in sizes else f"{name:<24} {value}")
+    refuse_above_budget(run)
+    cost = cost_of(run)
+    print(json.dumps(as_json(run, cost)) if as_program else "\n".join(as_text(run, cost)))
 
 
 def train(
@@ -85,23 +83,46 @@ def predict(
     model: ModelAddress,
     mr: Annotated[Path, typer.Option(help="MR volume, .nii or .nii.gz")],
     to: Annotated[Path, typer.Option(help="pseudo-CT to write, .nii or .nii.gz, on the MR's grid")],
+    onto: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="write it on this volume's grid instead, of a CT say"),
+    ] = None,
+    geometry: Annotated[
+        Optional[Geometry],  # noqa: UP045
+        typer.Option(help="on training's grid, or in tiles at the image's scale; else the model's"),
+    ] = None,
+    background: Annotated[
+        Optional[Background],  # noqa: UP045
+        typer.Option(help="beyond 5 mm from the MR's head; else the model's"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto: cuda if there")] = "auto",
     tracking: Tracking = None,
 ) -> None:
-    """Make a pseudo-CT in HU from an MR, on the MR's own grid."""
+    """Make a pseudo-CT in HU from an MR of any spacing, orientation and size, on its own grid."""
+    from data_prep.progress import bar
     from data_prep.volume import BadVolume, load_nifti, save_nifti
-    from pct.model import find_model, load_model
+    from pct.model import choose_device, find_model, load_model, predicting
     from pct.predict import predict_volume
 
-    if mr.is_dir():
-        raise BadVolume(
-            f"{mr}: is a folder. Convert its series first: pct inspect {mr} --to mr.nii.gz"
-        )
-    if not mr.exists():
-        raise BadVolume(f"{mr}: no such file.")
+    for path in filter(None, (mr, onto)):
+        if path.is_dir():
+            raise BadVolume(
+                f"{path}: is a folder. Convert its series first: pct inspect {path} --to mr.nii.gz"
+            )
+        if not path.exists():
+            raise BadVolume(f"{path}: no such file.")
     if not to.name.endswith((".nii", ".nii.gz")):
         raise BadVolume(f"{to}: expected a name that ends in .nii or .nii.gz.")
-    loaded = load_model(find_model(model, tracking=tracking))
-    pct = predict_volume(loaded, load_nifti(mr))
+    loaded = load_model(find_model(model, tracking=tracking), device=choose_device(device))
+    loaded = predicting(loaded, geometry=geometry, background=background)
+    grid = load_nifti(onto).grid if onto else None
+    with bar("predict", total=100, unit="%") as show_bar:
+        pct = predict_volume(
+            loaded,
+            load_nifti(mr),
+            onto=grid,
+            on_slices=lambda done, total: show_bar(100 * done // total, f"{total} slices"),
+        )
     save_nifti(pct, to)
     print(
         f"{loaded.name}: pseudo-CT {'x'.join(map(str, pct.array.shape))}, "

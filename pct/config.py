@@ -27,6 +27,10 @@ class BadConfig(PctError):
     """A setting that does not exist, has a wrong value, or contradicts another."""
 
 
+Geometry = Literal["train", "native_tiles"]
+Background = Literal["predicted", "air"]
+
+
 class DataNeeds(Frozen):
     """What the run expects of its data folder, and how it scales intensities."""
 
@@ -37,13 +41,26 @@ class DataNeeds(Frozen):
 
 
 class GeneratorConfig(Frozen):
-    """MONAI UNet in 2D (thesis 2.3.2)."""
+    """A MONAI U-Net in 2D: the thesis's (2.3.2), or one with attention gates (its outlook, 5.4)."""
 
+    kind: Literal["unet", "attention_unet"] = "unet"
+    """`attention_unet`: batch norm, and no residual units (Oktay et al., MIDL 2018)."""
     channels: tuple[int, ...] = Field((64, 128, 256, 512), min_length=2)
     num_res_units: int = Field(10, ge=0)
     head: Literal["conv", "raw"] = "conv"
     """`conv` adds a 1x1 convolution on full-width features; `raw` is MONAI's one-channel end."""
     norm: Literal["batch", "instance"] = "batch"
+
+    @property
+    def smallest(self) -> int:
+        """Pixels along a side that leave the lowest level two to take a norm over."""
+        return int(2 ** (len(self.channels) - 1)) + 1
+
+    @model_validator(mode="after")
+    def _has_no_setting_without_effect(self) -> "GeneratorConfig":
+        if self.kind == "attention_unet" and (self.norm, self.num_res_units) != ("batch", 0):
+            raise ValueError("kind attention_unet is built with norm: batch and num_res_units: 0")
+        return self
 
 
 class DiscriminatorConfig(Frozen):
@@ -52,6 +69,11 @@ class DiscriminatorConfig(Frozen):
     filters: int = Field(128, ge=1)
     layers: int = Field(4, ge=1)
     scales: int = Field(2, ge=1)
+
+    @property
+    def smallest(self) -> int:
+        """Pixels along a side that leave the coarsest scale two to take a norm over."""
+        return int(2 ** (self.scales - 1)) + 1
 
 
 class Validation(Frozen):
@@ -97,6 +119,12 @@ class Run(Frozen):
     clip_norm: float = Field(0.0, ge=0)
     """Longest gradient of a step, of G and of D each; 0: any length."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
+    max_parameters: int = Field(200_000_000, ge=1)
+    """Generator and discriminator of more than this together are refused before they are built."""
+    geometry: Geometry = "train"
+    """Of whole volumes, validated or predicted: training's grid, or tiles at native scale."""
+    background: Background = "predicted"
+    """Outside the head of a predicted volume: as the generator has it, or air."""
     data: DataNeeds = DataNeeds()
     generator: GeneratorConfig = GeneratorConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
@@ -111,6 +139,12 @@ class Run(Frozen):
         problems = []
         if self.batch % self.workers:
             problems.append(f"batch {self.batch} does not divide by workers {self.workers}")
+        smallest = max(self.generator.smallest, self.discriminator.smallest)
+        if self.data.size < smallest:
+            problems.append(
+                f"data.size {self.data.size} is below the {smallest} pixels that the networks "
+                "need: take larger slices, fewer generator.channels or discriminator.scales"
+            )
         if self.warmup_epochs >= self.epochs:
             problems.append(
                 f"warmup_epochs {self.warmup_epochs} leaves none of {self.epochs} epochs"

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data_prep.errors import PctError
 from data_prep.schema import SliceGrid
-from pct.config import Run
+from pct.config import Background, Geometry, Run
 from pct.networks import Generator
 
 FORMAT = 1
@@ -22,6 +22,10 @@ FORMAT = 1
 
 class BadModel(PctError):
     """A folder that is no model of ours, or an address that names none."""
+
+
+class BadDevice(PctError):
+    """A device that this machine does not have."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,28 @@ def _read_facts(content: Any, path: Path) -> tuple[Run, SliceGrid, dict[str, Any
         raise BadModel(
             f"{path}: lacks what prediction needs ({error}). Promote the model anew."
         ) from error
+
+
+def predicting(
+    model: Model, *, geometry: Geometry | None = None, background: Background | None = None
+) -> Model:
+    """The same model, made to predict otherwise than its run says; None leaves it as it is."""
+    changed = {"geometry": geometry, "background": background}
+    given = {key: value for key, value in changed.items() if value is not None}
+    return replace(model, run=model.run.model_copy(update=given))
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one; a device that is not there is a `BadDevice`."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        first = str(error).partition("\n")[0].partition(":")[0]
+        raise BadDevice(f"device {name!r}: {first}. Take cpu or auto.") from error
+    return device
 
 
 def find_model(address: str, *, tracking: str | None = None) -> Path:

@@ -1,8 +1,10 @@
 """The generator and the conditional multi-scale discriminator (thesis 2.3.2 and 2.3.3)."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
-from monai.networks.nets import UNet
+from monai.networks.nets import AttentionUnet, UNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,25 +14,47 @@ Slices = Float[Tensor, "batch 1 height width"]
 """2D slices in [-1, 1]."""
 
 
-class Generator(nn.Module):
-    """MONAI UNet in 2D with tanh: MR slices in [-1, 1] to CT slices in [-1, 1].
+def _unet(config: GeneratorConfig, out_channels: int) -> nn.Module:
+    net: nn.Module = UNet(
+        spatial_dims=2, in_channels=1, out_channels=out_channels, channels=config.channels,
+        strides=(2,) * (len(config.channels) - 1), num_res_units=config.num_res_units,
+        act="LEAKYRELU", norm=config.norm.upper(),
+    )  # fmt: skip
+    return net
 
-    `head="conv"` asks the UNet for as many channels as its first level has and mixes them by a
-    1x1 convolution; `raw` ends in MONAI's own one-channel block, whose normalisation makes the
-    air level depend on the size of the head. Sizes that do not divide by the total stride are
+
+def _attention_unet(config: GeneratorConfig, out_channels: int) -> nn.Module:
+    net: nn.Module = AttentionUnet(
+        spatial_dims=2, in_channels=1, out_channels=out_channels, channels=config.channels,
+        strides=(2,) * (len(config.channels) - 1),
+    )  # fmt: skip
+    return net
+
+
+UNETS: dict[str, Callable[[GeneratorConfig, int], nn.Module]] = {
+    "unet": _unet,
+    "attention_unet": _attention_unet,
+}
+"""Builders by `generator.kind`, of a net that halves its input once a level below the first.
+
+A further one takes a builder, its line here, its name in `GeneratorConfig.kind` and a preset.
+"""
+
+
+class Generator(nn.Module):
+    """A MONAI net in 2D with tanh: MR slices in [-1, 1] to CT slices in [-1, 1].
+
+    `head="conv"` asks the net for as many channels as its first level has and mixes them by a
+    1x1 convolution; `raw` ends in MONAI's own one-channel block, in whose UNet normalisation makes
+    the air level depend on the size of the head. Sizes that do not divide by the total stride are
     padded with air at the far sides and cropped back.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
-        levels = len(config.channels)
         width = config.channels[0] if config.head == "conv" else 1
-        self.stride = 2 ** (levels - 1)
-        self.unet = UNet(
-            spatial_dims=2, in_channels=1, out_channels=width, channels=config.channels,
-            strides=(2,) * (levels - 1), num_res_units=config.num_res_units,
-            act="LEAKYRELU", norm=config.norm.upper(),
-        )  # fmt: skip
+        self.stride = 2 ** (len(config.channels) - 1)
+        self.unet = UNETS[config.kind](config, width)
         self.head = nn.Conv2d(width, 1, 1) if config.head == "conv" else nn.Identity()
 
     def forward(self, mr: Slices) -> Slices:
@@ -45,7 +69,8 @@ class Generator(nn.Module):
 class PatchDiscriminator(nn.Sequential):
     """PatchGAN of pix2pixHD (Wang et al., CVPR 2018): logits of realism, one a patch.
 
-    `layers` convolutions of stride 2, filters doubled up to 512, then two of stride 1.
+    `layers` convolutions of stride 2, filters doubled up to 512, then two of stride 1. All pad,
+    so that any size passes: n pixels become n // 2 + 1, or n + 1.
     """
 
     def __init__(self, *, filters: int, layers: int) -> None:

@@ -61,6 +61,8 @@ def score_cases(
                     value,
                     METRICS[metric].unit,
                     case.mask_backend,
+                    model.run.geometry,
+                    model.run.background,
                 )
             )
         on_case(done, subject)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import PctError
 from pct.config import NUMERICS, Run
+from pct.cost import refuse_above_budget
 from pct.ema import Ema, begin_average
 from pct.given import load_given
 from pct.networks import Discriminator, Generator
@@ -88,6 +89,7 @@ def start(run: Run, device: torch.device | None = None) -> TrainState:
 
 
 def _random_networks(run: Run, device: torch.device) -> TrainState:
+    refuse_above_budget(run)
     torch.manual_seed(run.seed)
     generator = Generator(run.generator).to(device)
     discriminator = Discriminator(run.discriminator).to(device)

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
 from pct.config import NUMERICS, Run, suggest
+from pct.cost import refuse_above_budget
 from pct.declared import declare
 from pct.metric_names import METRICS
 from pct.needs import WrongData, check_fit
@@ -78,6 +79,7 @@ class Sweep:
         """The same sweep with these leaves, checked against the data."""
         for leaf in leaves:
             check_fit(leaf.run, self.manifest, self.data, name=leaf.name)
+            refuse_above_budget(leaf.run)
         return replace(self, leaves=tuple(_resolved(leaf, self.folder) for leaf in leaves))
 
 

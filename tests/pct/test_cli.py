@@ -8,7 +8,7 @@ import torch
 
 from data_prep.phantom import make_head
 from data_prep.schema import SliceGrid
-from data_prep.volume import load_nifti, save_nifti
+from data_prep.volume import Grid, load_nifti, resample, save_nifti
 from pct.__main__ import BAD_INPUT, INTERRUPTED, main
 from pct.model import save_model
 from pct.networks import Generator
@@ -64,10 +64,12 @@ def test_show_prints_the_resolved_run_and_the_size_of_its_networks(capsys):
     assert shown["schedule"]["lambda_ngf"] == 7
     assert shown["batch"] == 14
     assert shown["discriminator_parameters"] == 22_048_514
+    assert shown["generator_macs"] == 43_357_110_272
+    assert shown["geometry"] == "native_tiles"
     assert main(["show", "smoke"]) == 0
     out = capsys.readouterr().out
     assert "epochs                   2" in out
-    assert "generator_parameters     13,641" in out
+    assert "  generator              13,641 parameters, 0.00709 GMAC" in out
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,7 @@ def test_show_prints_the_resolved_run_and_the_size_of_its_networks(capsys):
         (["show", "smok"], "no preset 'smok': did you mean smoke?"),
         (["show", "smoke", "epohcs=3"], "epohcs: no such setting: did you mean epochs?"),
         (["show", "smoke", "epochs"], "expected key=value"),
+        (["show", "smoke", "max_parameters=9"], "24,706 parameters (generator 13,641, discrim"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2(capsys, words, message):
@@ -116,9 +119,34 @@ def test_predict_writes_a_pseudo_ct_on_the_mrs_grid(tmp_path, capsys, model, mr)
     assert [path.name for path in to.parent.iterdir()] == ["pct.nii.gz"]
 
 
+def test_predict_on_another_grid_in_another_way_than_the_models(tmp_path, model, mr):
+    """Background and geometry of the call stand over those of the model."""
+    source, written = load_nifti(mr), {}
+    coarse = resample(source, Grid((32, 32, 16), source.affine @ np.diag([2.0, 2.0, 1.0, 1.0])))
+    save_nifti(coarse, tmp_path / "ct.nii")
+    for name, words in {
+        "plain": [],
+        "air": ["--background", "air"],
+        "tiles": ["--geometry", "native_tiles"],
+    }.items():
+        to = str(tmp_path / f"{name}.nii")
+        call = ["predict", model, "--mr", mr, "--to", to, "--onto", str(tmp_path / "ct.nii")]
+        assert main([*call, "--device", "cpu", *words]) == 0
+        written[name] = load_nifti(tmp_path / f"{name}.nii")
+        assert written[name].array.shape == (32, 32, 16)
+        np.testing.assert_allclose(written[name].affine, coarse.affine)
+    plain, air, tiles = (written[name].array for name in ("plain", "air", "tiles"))
+    assert (air[plain != air] == -1000).all()
+    assert (air == -1000).mean() > (plain == -1000).mean() + 0.2
+    assert (plain != tiles).mean() > 0.5
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ({"--device": "cuda:99"}, "device 'cuda:99': "),
+        ({"--device": "gpu"}, "Take cpu or auto."),
+        ({"--onto": "ct.nii"}, "ct.nii: no such file."),
         ({"--mr": "missing.nii"}, "missing.nii: no such file."),
         ({"--mr": "."}, "is a folder. Convert its series first: pct inspect"),
         ({"--to": "pct.dcm"}, "expected a name that ends in .nii or .nii.gz"),
@@ -127,7 +155,7 @@ def test_predict_writes_a_pseudo_ct_on_the_mrs_grid(tmp_path, capsys, model, mr)
 )
 def test_predict_refuses_what_it_cannot_use(capsys, tmp_path, model, mr, words, message):
     given = {"model": model, "--mr": mr, "--to": str(tmp_path / "pct.nii"), **words}
-    call = ["predict", given["model"], "--mr", given["--mr"], "--to", given["--to"]]
-    assert main(call) == 2
+    address = given.pop("model")
+    assert main(["predict", address, *(word for pair in given.items() for word in pair)]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -43,6 +43,14 @@ def test_every_row_carries_what_decides_whether_it_may_be_compared(rows, phantom
         assert rows[column].unique().tolist() == [value]
 
 
+def test_rows_say_in_which_geometry_and_with_which_background_they_were_predicted(phantom_data):
+    model = model_that(air, grid=GRID, geometry="native_tiles", background="air")
+    (geometry, background), = {
+        (score.geometry, score.background) for score in score_cases(model, phantom_data, "val")
+    }  # fmt: skip
+    assert (geometry, background) == ("native_tiles", "air")
+
+
 def test_a_pseudo_ct_of_air_is_wrong_by_the_ct_itself(rows, phantom_data):
     case = read_volumes(phantom_data, rows["case"][0])
     values = rows.set_index("metric")["value"]
