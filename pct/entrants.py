@@ -11,8 +11,10 @@ import pandas as pd
 from data_prep.errors import PctError
 from data_prep.schema import Split
 from data_prep.shards import list_cases
+from pct.cohort import GIVEN
+from pct.config import Background, Geometry
 from pct.ledger import Entrant
-from pct.model import Model, find_model, load_model
+from pct.model import Model, choose_device, find_model, load_model, predicting
 from pct.pseudo_cts import Found, find_pseudo_cts
 from pct.pseudo_cts import entrant_of as entrant_of_files
 from pct.score import entrant_of, score_cases, table
@@ -36,6 +38,17 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Way:
+    """Where models are found and how they predict; None is as their runs say."""
+
+    geometry: Geometry | None = None
+    background: Background | None = None
+    device: str = "auto"
+    tracking: str | None = None
+    """MLflow's address, for models:/..."""
+
+
+@dataclass(frozen=True)
 class Candidate:
     """An entrant and how it is scored."""
 
@@ -44,6 +57,8 @@ class Candidate:
     """As it was given: a folder, or models:/..."""
     score: Callable[[str, OnCase], Scored]
     """From the name that tables shall call it."""
+    geometry: str
+    background: str
 
 
 def candidates(
@@ -53,7 +68,7 @@ def candidates(
     name: str | None,
     data: Path,
     split: Split,
-    tracking: str | None = None,
+    way: Way,
 ) -> list[Candidate]:
     """All that one command line names, models first, each under a name of its own.
 
@@ -62,7 +77,7 @@ def candidates(
     """
     if (pred is None) != (name is None):
         raise NothingToScore("--pred DIR and --name NAME go together: what shall tables call them?")
-    found = [_of_model(address, data, split, tracking) for address in models]
+    found = [_of_model(address, data, split, way) for address in models]
     if pred is not None and name is not None:
         found.append(_of_folder(pred, name, data, split))
     if not found:
@@ -79,9 +94,12 @@ def _by_address(candidate: Candidate) -> Candidate:
     return replace(candidate, entrant=replace(candidate.entrant, name=candidate.address))
 
 
-def _of_model(address: str, data: Path, split: Split, tracking: str | None) -> Candidate:
-    model = load_model(find_model(address, tracking=tracking))
-    return Candidate(entrant_of(model), address, partial(_score_model, model, data, split))
+def _of_model(address: str, data: Path, split: Split, way: Way) -> Candidate:
+    folder = find_model(address, tracking=way.tracking)
+    model = load_model(folder, device=choose_device(way.device))
+    model = predicting(model, geometry=way.geometry, background=way.background)
+    run, score = model.run, partial(_score_model, model, data, split)
+    return Candidate(entrant_of(model), address, score, run.geometry, run.background)
 
 
 def _score_model(model: Model, data: Path, split: Split, name: str, on_case: OnCase) -> Scored:
@@ -93,7 +111,7 @@ def _of_folder(pred: Path, name: str, data: Path, split: Split) -> Candidate:
     known = [case for each in splits for case in list_cases(data, each)]
     found = find_pseudo_cts(pred, list_cases(data, split), known=known)
     entrant = entrant_of_files(name, found.files)
-    return Candidate(entrant, str(pred), partial(_score_folder, found, data, split))
+    return Candidate(entrant, str(pred), partial(_score_folder, found, data, split), GIVEN, GIVEN)
 
 
 def _score_folder(found: Found, data: Path, split: Split, name: str, on_case: OnCase) -> Scored:

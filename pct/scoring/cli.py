@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PARTLY_DONE = 3
 """Exit code where some cases have no scores."""
 
-ROW = ["trial", "case", "split", "metric"]
+ROW = ["trial", "case", "split", "metric", "geometry", "background"]
 """What makes a row of a table of scores."""
 
 WIDTH = 140
@@ -44,6 +44,13 @@ def score(
     split: Annotated[Split, typer.Option(help="test is recorded in test_ledger.parquet")] = "val",
     to: Annotated[Path, typer.Option(help="table to add the rows to")] = Path("scores.parquet"),
     tracking: Tracking = None,
+    geometry: Annotated[
+        Literal["train", "native_tiles"] | None, typer.Option(help="else as the model's run says")
+    ] = None,
+    background: Annotated[
+        Literal["predicted", "air"] | None, typer.Option(help="else as the model's run says")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
     again: Annotated[
         bool, typer.Option(help="score on the test set though this was done before")
     ] = False,
@@ -52,11 +59,10 @@ def score(
     """Score models or pseudo-CTs in 3D, a row a case; print n, mean, SD, CI, and differences."""
     import pandas as pd
 
-    from pct.entrants import candidates
+    from pct.entrants import Way, candidates
 
-    found = candidates(
-        models or [], pred=pred, name=name, data=data, split=split, tracking=tracking
-    )
+    way = Way(geometry, background, device, tracking)
+    found = candidates(models or [], pred=pred, name=name, data=data, split=split, way=way)
     rows, is_whole = [], True
     for candidate in found:
         stored = None if split == "val" or again else _stored(candidate, data, to, as_program)
@@ -113,6 +119,7 @@ def _stored(
     if not opened or rows.empty:
         return None
     own = rows[(rows["trial"] == entrant.name) & (rows["split"] == "test")]
+    own = own[(own["geometry"] == candidate.geometry) & (own["background"] == candidate.background)]
     if own.empty:
         return None
     print(

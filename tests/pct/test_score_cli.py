@@ -245,3 +245,17 @@ def test_a_claim_without_question_or_scores_is_exit_code_2(capsys, tmp_path):
     assert "no claim was declared there" in capsys.readouterr().err
     assert main(claim(tmp_path, "exp1", "exp2", "--on", "ssim")) == 2
     assert "no scores there" in capsys.readouterr().err
+
+
+def test_one_model_scored_in_two_ways_has_rows_of_both(tmp_path, model, phantom_data):
+    to = tmp_path / "scores.parquet"
+    call = words(model, data=phantom_data, to=to)
+    assert main(call) == 0
+    assert main([*call, "--geometry", "native_tiles"]) == 0
+    assert main([*call, "--background", "air", "--device", "cpu"]) == 0
+    rows = pd.read_parquet(to)
+    ssim = rows[rows["metric"] == "ssim"].set_index(["geometry", "background"])["value"]
+    assert set(ssim.index) == {
+        ("train", "predicted"), ("native_tiles", "predicted"), ("train", "air")
+    }  # fmt: skip
+    assert ssim.nunique() == 3
