@@ -17,7 +17,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from pct.claims import compare
+from pct.scoring.claims import compare
 
 DESIGNS = tuple(product((3, 5), (6, 12, 39)))
 SPREADS = ((0.0, 1.0), (0.3, 1.0), (1.0, 1.0), (1.0, 3.0))

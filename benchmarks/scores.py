@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from pct.metrics import score_volume
+from pct.metrics.case import score_volume
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -7,11 +7,11 @@ from typing import Any, Literal, cast
 import pandas as pd
 
 from dashboards.load import Sweep, Trial
-from pct.claim_table import heading, verdict
-from pct.claims import MIN_PATIENTS, MIN_SEEDS
-from pct.cohort import MixedScores, cell, cohort, refuse_mixtures
-from pct.declared import declared_in
-from pct.settings import NoSuchRuns, weigh
+from pct.scoring.claim_table import heading, verdict
+from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS
+from pct.scoring.cohort import MixedScores, cell, cohort, refuse_mixtures
+from pct.scoring.declared import declared_in
+from pct.scoring.settings import NoSuchRuns, weigh
 
 ONE_OF_EACH = ("mask_backend", "metric_version", "split_sha")
 """Columns that must hold one value in all tables of a split."""

@@ -12,7 +12,7 @@ from data_prep.intensity import AIR_UNIT, unit_to_hu
 from data_prep.schema import Slices as SliceTable
 from pct.batches import Batch, make_batch
 from pct.config import Run
-from pct.metrics import psnr, psnr_masked, psnr_masked_fill
+from pct.metrics.case import psnr, psnr_masked, psnr_masked_fill
 from pct.networks import Generator
 from pct.ngf import library_slopes, squared_cosine
 from pct.objective import alpha_by_pixel

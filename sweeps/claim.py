@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from pct.config import suggest
-from pct.declared import Question
+from pct.scoring.declared import Question
 
 
 def parse_claim(given: Any, problems: list[str]) -> Question | None:

@@ -118,7 +118,7 @@ def _print_scores(folder: Path) -> None:
     import pandas as pd
     from rich.console import Console
 
-    from pct.cohort import cohort, terminal_table
+    from pct.scoring.cohort import cohort, terminal_table
 
     path = folder / "scores.parquet"
     if path.exists():

@@ -21,7 +21,7 @@ from pct.config import (
     suggest,
     try_run,
 )
-from pct.declared import Question
+from pct.scoring.declared import Question
 from sweeps.claim import check_claim, parse_claim
 from sweeps.forks import BadFork, is_name, straighten
 from sweeps.space import Dimension, Point, Search, corner, exhausted, fill

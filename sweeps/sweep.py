@@ -15,8 +15,8 @@ from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
 from pct.config import NUMERICS, Run, suggest
 from pct.cost import refuse_above_budget
-from pct.declared import declare
-from pct.metric_names import METRICS
+from pct.scoring.declared import declare
+from pct.metrics.names import METRICS
 from pct.needs import WrongData, check_fit
 from pct.precision import Precision, settle_precision
 from sweeps import labels, records, spool

@@ -44,7 +44,7 @@ def test_the_map_names_every_module_and_only_what_exists():
     )
     modules = {
         str(path.relative_to(ROOT)) for package in PACKAGES
-        for path in (ROOT / package).glob("*.py") if path.name != "__init__.py"
+        for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"
     }  # fmt: skip
     assert modules - named == set(), "modules that the map leaves out"
     assert {name for name in named if not (ROOT / name).exists()} == set(), "names without a file"

@@ -1,1 +1,1 @@
-"""Scores and claims on the command line."""
+"""Scores of many cases: tables, intervals, paired differences, claims; the verbs `score` and `claim`."""

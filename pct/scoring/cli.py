@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pct.entrants import Candidate
+    from pct.scoring.entrants import Candidate
 
 PARTLY_DONE = 3
 """Exit code where some cases have no scores."""
@@ -59,7 +59,7 @@ def score(
     """Score models or pseudo-CTs in 3D, a row a case; print n, mean, SD, CI, and differences."""
     import pandas as pd
 
-    from pct.entrants import Way, candidates
+    from pct.scoring.entrants import Way, candidates
 
     way = Way(geometry, background, device, tracking)
     found = candidates(models or [], pred=pred, name=name, data=data, split=split, way=way)
@@ -91,8 +91,8 @@ def claim(
     """Is setting B better than setting A? Over seeds and patients; no claim below 3 and 6."""
     from rich.console import Console
 
-    from pct.claim_table import claim_table, heading, records, verdict
-    from pct.settings import ask, read_patients, weigh
+    from pct.scoring.claim_table import claim_table, heading, records, verdict
+    from pct.scoring.settings import ask, read_patients, weigh
 
     asked = ask(table, settings or [], on=on, split=split)
     cases = sorted(asked.scores["case"].unique())
@@ -111,8 +111,8 @@ def _stored(
     candidate: "Candidate", data: Path, to: Path, as_program: bool
 ) -> "pd.DataFrame | None":
     """Test scores that a candidate has already, with a word on it; None where it has none."""
-    from pct.ledger import opened_for
-    from pct.rows import read_rows
+    from pct.scoring.ledger import opened_for
+    from pct.scoring.rows import read_rows
 
     entrant = candidate.entrant
     opened, rows = opened_for(data, entrant), read_rows(to)
@@ -135,8 +135,8 @@ def _score_one(
     """Score, record an opening of the test set, and keep the rows."""
     from data_prep.progress import bar
     from data_prep.shards import list_cases
-    from pct.ledger import open_test_set
-    from pct.rows import append_parquet, read_rows
+    from pct.scoring.ledger import open_test_set
+    from pct.scoring.rows import append_parquet, read_rows
 
     read_rows(to)  # what is no table is refused before the work
     entrant = candidate.entrant
@@ -156,8 +156,8 @@ def _print_scores(rows: "pd.DataFrame", *, as_program: bool) -> None:
     """The cohort, and differences where there are several."""
     from rich.console import Console
 
-    from pct.cohort import cohort, metric_table
-    from pct.pairs import CAUTION, difference_table, differences
+    from pct.scoring.cohort import cohort, metric_table
+    from pct.scoring.pairs import CAUTION, difference_table, differences
 
     whole, trials = cohort(rows), list(rows["trial"].unique())
     console = Console(width=WIDTH)

@@ -13,8 +13,8 @@ from dashboards.tables import (
     settings_table,
     trials_table,
 )
-from pct.cohort import MixedScores
-from pct.declared import FILE
+from pct.scoring.cohort import MixedScores
+from pct.scoring.declared import FILE
 
 
 def cells(html: str) -> list[list[str]]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pct.background import BINS, background
+from pct.metrics.background import BINS, background
 
 SPACING_MM = (2.0, 2.0, 2.0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pct.claims import MIN_SEEDS, aa_spread, compare, holm
+from pct.scoring.claims import MIN_SEEDS, aa_spread, compare, holm
 
 
 def study(rng, *, seeds, patients, effect=0.0, model_sd=1.0, noise_sd=1.0):

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pct.bootstrap import mean_interval
-from pct.cohort import (
+from pct.scoring.bootstrap import mean_interval
+from pct.scoring.cohort import (
     GIVEN,
     ONE_OF,
     MixedScores,
@@ -20,8 +20,8 @@ from pct.cohort import (
     spell_interval,
     terminal_table,
 )
-from pct.metric_names import METRIC_VERSION
-from pct.score import Score, table
+from pct.metrics.names import METRIC_VERSION
+from pct.scoring.score import Score, table
 
 
 def scores(**values: list[float]) -> pd.DataFrame:

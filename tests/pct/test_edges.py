@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pct.edges import edge_bone, near_surface
+from pct.metrics.edges import edge_bone, near_surface
 
 SPACING_MM = (3.0, 1.0, 0.5)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.metrics import DiceMetric
 
-from pct.hu_errors import dice, dice_air, dice_hu250, mae_by_tissue, mae_hu, z_jitter
+from pct.metrics.hu_errors import dice, dice_air, dice_hu250, mae_by_tissue, mae_hu, z_jitter
 
 
 def test_dice_equals_monai_exactly():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from pct.image_metrics import psnr, psnr_masked, psnr_masked_fill, psnr_of_slices
+from pct.metrics.image import psnr, psnr_masked, psnr_masked_fill, psnr_of_slices
 
 
 @pytest.fixture

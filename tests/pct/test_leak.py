@@ -11,7 +11,7 @@ from data_prep.intensity import mr_to_unit, mr_window
 from data_prep.phantom import centred_grid, scan_ct, scan_mr
 from data_prep.phantom_anatomy import draw_anatomy, label_tissues
 from data_prep.phantom_tissues import CT_HU, Tissue
-from pct.leak import LEAK_LIMIT, detail_moments, leak_scores, nmi_mr, soft_inside
+from pct.metrics.leak import LEAK_LIMIT, detail_moments, leak_scores, nmi_mr, soft_inside
 
 SPACING_MM = (3.0, 1.5, 1.5)
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from pct.ledger import LEDGER, Entrant, open_test_set, opened_for
-from pct.rows import BadTable, append_parquet, read_rows
+from pct.scoring.ledger import LEDGER, Entrant, open_test_set, opened_for
+from pct.scoring.rows import BadTable, append_parquet, read_rows
 
 EXP1 = Entrant("exp1@6", "5ca1ab1e")
 

@@ -8,8 +8,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from pct.image_metrics import PSNR_CAP_DB
-from pct.metrics import METRICS, VolumesDiffer, score_volume
+from pct.metrics.image import PSNR_CAP_DB
+from pct.metrics.case import METRICS, VolumesDiffer, score_volume
 from tests.pct.golden import golden_phantom
 
 
@@ -110,7 +110,7 @@ def test_how_a_volume_lies_in_memory_does_not_matter():
 
 
 def test_names_and_units_are_read_without_torch():
-    code = "import sys, pct.metric_names; print('torch' in sys.modules)"
+    code = "import sys, pct.metrics.names; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

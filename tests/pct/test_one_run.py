@@ -18,7 +18,7 @@ from pct.finite import NonFinite
 from pct.model import load_model
 from pct.needs import WrongData
 from pct.one_run import OtherRun, train_here
-from pct.score import score_cases
+from pct.scoring.score import score_cases
 from pct.state import BadState
 from tests.tiny import tiny_run
 

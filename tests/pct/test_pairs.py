@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from pct.bootstrap import RESAMPLES, mean_interval
-from pct.cohort import MixedScores
-from pct.pairs import CAUTION, difference_table, differences, signed_rank, spell_p
+from pct.scoring.bootstrap import RESAMPLES, mean_interval
+from pct.scoring.cohort import MixedScores
+from pct.scoring.pairs import CAUTION, difference_table, differences, signed_rank, spell_p
 from tests.pct.test_cohort import scores
 
 RNG = np.random.default_rng(8)

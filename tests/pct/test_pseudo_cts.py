@@ -6,11 +6,11 @@ import SimpleITK
 
 from data_prep.shards import list_cases, read_volumes
 from data_prep.volume import Grid, Volume, resample, save_nifti
-from pct.cohort import GIVEN
-from pct.metrics import METRICS
-from pct.pseudo_cts import BadPseudoCt, NoPseudoCts, entrant_of, find_pseudo_cts, lay
-from pct.score import score_case
-from pct.score_files import score_files, score_pct
+from pct.scoring.cohort import GIVEN
+from pct.metrics.case import METRICS
+from pct.scoring.pseudo_cts import BadPseudoCt, NoPseudoCts, entrant_of, find_pseudo_cts, lay
+from pct.scoring.score import score_case
+from pct.scoring.score_files import score_files, score_pct
 from tests.pct.identity import air, model_that
 from tests.pct.test_score import GRID
 
@@ -26,7 +26,7 @@ def case(phantom_data):
 def two_cases(phantom_data, monkeypatch):
     """The validation and the test case of the phantoms as one split."""
     both = [*list_cases(phantom_data, "val"), *list_cases(phantom_data, "test")]
-    monkeypatch.setattr("pct.score_files.list_cases", lambda data, split: both)
+    monkeypatch.setattr("pct.scoring.score_files.list_cases", lambda data, split: both)
     return both
 
 

@@ -8,9 +8,9 @@ from data_prep.intensity import mr_to_unit
 from data_prep.schema import SliceGrid
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from data_prep.volume import resample
-from pct.leak import LEAK_LIMIT
-from pct.metrics import METRIC_VERSION, METRICS
-from pct.score import entrant_of, score_case, score_cases, table
+from pct.metrics.leak import LEAK_LIMIT
+from pct.metrics.case import METRIC_VERSION, METRICS
+from pct.scoring.score import entrant_of, score_case, score_cases, table
 from tests.pct.identity import air, identity, model_that
 
 GRID = SliceGrid("resize", 64, 4.0, 12.0)
@@ -67,7 +67,7 @@ def test_cases_are_scored_on_the_grid_of_their_ct_with_slices_first(phantom_data
         seen.update(ct=ct, head=head, skull=skull, spacing_mm=spacing_mm, mr_unit=mr_unit)
         return {}
 
-    monkeypatch.setattr("pct.score.score_volume", remember)
+    monkeypatch.setattr("pct.scoring.score.score_volume", remember)
     score_case(model_that(identity, grid=GRID), case)
     np.testing.assert_array_equal(seen["ct"], case.ct.array.transpose(2, 1, 0))
     np.testing.assert_array_equal(seen["skull"], case.skull.array.transpose(2, 1, 0))

@@ -11,7 +11,7 @@ from data_prep.schema import SliceGrid
 from data_prep.shards import list_cases, read_volumes
 from data_prep.volume import save_nifti
 from pct.__main__ import main
-from pct.ledger import LEDGER
+from pct.scoring.ledger import LEDGER
 from pct.model import save_model
 from pct.networks import Generator
 from tests.pct.identity import CARD
@@ -113,7 +113,7 @@ def test_a_missing_case_is_exit_code_3_where_others_were_scored(
     capsys, tmp_path, pseudo_cts, phantom_data, monkeypatch
 ):
     both = [*list_cases(phantom_data, "val"), *list_cases(phantom_data, "test")]
-    for module in ("pct.score_files", "pct.entrants"):
+    for module in ("pct.scoring.score_files", "pct.scoring.entrants"):
         monkeypatch.setattr(f"{module}.list_cases", lambda data, split: both)
     mine = shutil.copytree(pseudo_cts, tmp_path / "mine")
     (mine / f"{both[1]}.nii.gz").rename(mine / "somebody.nii.gz")

@@ -9,7 +9,7 @@ import pytest
 from data_prep import totalseg
 from data_prep.totalseg import SegmentationFailed
 from data_prep.volume import Volume
-from pct.skull import _setup_named, skull_scores
+from pct.metrics.skull import _setup_named, skull_scores
 
 DRAWN_BY = "totalsegmentator-2.18.0-total-fast+threshold-2"
 

@@ -10,7 +10,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from data_prep.intensity import hu_to_unit
-from pct.ssim import C1, C2, NotOneVolume, ssim, ssim_slabs
+from pct.metrics.ssim import C1, C2, NotOneVolume, ssim, ssim_slabs
 from tests.pct.golden import golden_phantom
 
 

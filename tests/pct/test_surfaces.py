@@ -8,7 +8,7 @@ import torch
 from monai.metrics import HausdorffDistanceMetric, SurfaceDistanceMetric
 from scipy.ndimage import gaussian_filter
 
-from pct.surfaces import head_outlines, surface_distances
+from pct.metrics.surfaces import head_outlines, surface_distances
 
 SPACING_MM = (3.0, 1.0, 0.5)
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import fftconvolve
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pct.synthrad import (
+from pct.metrics.synthrad import (
     YEAR_2023,
     YEAR_2025,
     mae_and_psnr,

@@ -9,7 +9,7 @@ from torch import nn
 
 from pct import losses
 from pct.batches import make_batch
-from pct.metrics import psnr, psnr_masked
+from pct.metrics.case import psnr, psnr_masked
 from pct.networks import Generator
 from pct.ngf import ngf
 from pct.validate import look, spread, validate

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pct.wepl import HU_TO_RSP, brain_targets, path_mm, rsp, upper_directions, wepl_mm
+from pct.metrics.wepl import HU_TO_RSP, brain_targets, path_mm, rsp, upper_directions, wepl_mm
 
 SPACING_MM = (2.0, 1.5, 1.0)
 

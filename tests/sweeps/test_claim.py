@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pct.declared import Question, declared_in
+from pct.scoring.declared import Question, declared_in
 from sweeps.recipe import BadRecipe, load_recipe
 from sweeps.sweep import WrongData, prepare_sweep, run_sweep
 from tests.sweeps.small_sweep import sweep_of

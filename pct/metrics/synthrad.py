@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pct.image_metrics import PSNR_CAP_DB
-from pct.slabs import Box, HuVolume, Mask, box_of, slabs, working_dtype
+from pct.metrics.image import PSNR_CAP_DB
+from pct.metrics.slabs import Box, HuVolume, Mask, box_of, slabs, working_dtype
 
 
 @dataclass(frozen=True)

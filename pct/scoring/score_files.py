@@ -8,10 +8,10 @@ from pathlib import Path
 from data_prep.schema import CaseVolumes, Split
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from data_prep.volume import BadVolume
-from pct.cohort import GIVEN
-from pct.metrics import METRICS
-from pct.pseudo_cts import BadPseudoCt, Found, NoPseudoCts, lay
-from pct.score import Score, score_pct
+from pct.scoring.cohort import GIVEN
+from pct.metrics.case import METRICS
+from pct.scoring.pseudo_cts import BadPseudoCt, Found, NoPseudoCts, lay
+from pct.scoring.score import Score, score_pct
 
 WHOLE = 0.99
 """Share of the head below which a pseudo-CT is reported as showing a part only."""

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.intensity import AIR_UNIT
-from pct.slabs import HuVolume, Mask, slabs
-from pct.ssim import DATA_RANGE
+from pct.metrics.slabs import HuVolume, Mask, slabs
+from pct.metrics.ssim import DATA_RANGE
 
 PSNR_CAP_DB = 100.0
 """The PSNR of identical images."""

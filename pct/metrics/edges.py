@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pct.hu_errors import SKULL_HU
-from pct.slabs import HuVolume, Mask, SpacingMm, box_of, slabs
+from pct.metrics.hu_errors import SKULL_HU
+from pct.metrics.slabs import HuVolume, Mask, SpacingMm, box_of, slabs
 
 EDGE_MM = 2.0
 """Half the width of the band along the bone's surface that `edge_bone` looks at."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pct.rows import append_parquet, read_rows
+from pct.scoring.rows import append_parquet, read_rows
 
 LEDGER = "test_ledger.parquet"
 """In the data folder."""

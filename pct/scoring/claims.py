@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pct.bootstrap import LEVEL, RESAMPLES, SEED
+from pct.scoring.bootstrap import LEVEL, RESAMPLES, SEED
 
 MIN_SEEDS, MIN_PATIENTS = 3, 6
 """Below either there is no claim, no interval and no p."""

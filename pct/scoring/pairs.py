@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 from scipy import stats
 
-from pct.bootstrap import mean_interval
-from pct.cohort import (
+from pct.scoring.bootstrap import mean_interval
+from pct.scoring.cohort import (
     digits,
     plain,
     refuse_mixtures,

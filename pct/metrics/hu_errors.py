@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pct.slabs import HuVolume, Mask, box_of, slabs
+from pct.metrics.slabs import HuVolume, Mask, box_of, slabs
 
 SKULL_HU = 250
 """Above it is bone: one threshold for every score."""

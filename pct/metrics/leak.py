@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pct.hu_errors import AIR_BELOW_HU, SKULL_HU
-from pct.slabs import HuVolume, Mask, SpacingMm, box_of, slabs
+from pct.metrics.hu_errors import AIR_BELOW_HU, SKULL_HU
+from pct.metrics.slabs import HuVolume, Mask, SpacingMm, box_of, slabs
 
 LEAK_LIMIT = 0.2
 """`mr_leak` above it is a leak: the pCT's detail follows the MR so much more than the CT's does."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pct.slabs import HuVolume, Mask, SpacingMm
+from pct.metrics.slabs import HuVolume, Mask, SpacingMm
 
 CLEAR_AIR_HU = -900
 """Above it the background is not air."""

@@ -11,7 +11,7 @@ from data_prep.errors import PctError
 from data_prep.intensity import AIR_HU
 from data_prep.schema import CaseVolumes
 from data_prep.volume import Volume, load_image, resample, to_ras
-from pct.ledger import Entrant
+from pct.scoring.ledger import Entrant
 
 ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pct.background import BINS
+from pct.metrics.background import BINS
 
 METRIC_VERSION = 2
 """Raised when a number changes for the same volumes; tables refuse to mix versions."""

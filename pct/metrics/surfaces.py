@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from data_prep.outline import fill
-from pct.slabs import HuVolume, Mask, SpacingMm, box_of, slabs
+from pct.metrics.slabs import HuVolume, Mask, SpacingMm, box_of, slabs
 
 SKIN_HU = -300
 """Above it is tissue, for the head's outline, as in the threshold method's head mask."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
-from pct.bootstrap import LEVEL
-from pct.claims import MIN_PATIENTS, MIN_SEEDS, Comparison
-from pct.cohort import digits, plain, spell_count, spell_interval, titled
-from pct.declared import Question
-from pct.pairs import signed, spell_p
+from pct.scoring.bootstrap import LEVEL
+from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS, Comparison
+from pct.scoring.cohort import digits, plain, spell_count, spell_interval, titled
+from pct.scoring.declared import Question
+from pct.scoring.pairs import signed, spell_p
 
 
 def claim_table(found: Sequence[Comparison], question: Question) -> Table:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import PctError
-from pct.slabs import slabs
+from pct.metrics.slabs import slabs
 
 DATA_RANGE = 2.0
 """Width of [-1, 1], on which images are compared."""

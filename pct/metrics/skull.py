@@ -10,8 +10,8 @@ import numpy as np
 from data_prep import totalseg
 from data_prep.totalseg import SegmentationFailed, Setup
 from data_prep.volume import Volume
-from pct.hu_errors import dice
-from pct.surfaces import surface_distances
+from pct.metrics.hu_errors import dice
+from pct.metrics.surfaces import surface_distances
 
 log = logging.getLogger(__name__)
 

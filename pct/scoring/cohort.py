@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from data_prep.errors import PctError
-from pct.bootstrap import mean_interval
+from pct.scoring.bootstrap import mean_interval
 
 ONE_OF = ("mask_backend", "metric_version", "split_sha", "geometry", "background")
 """What all scores in one table must agree in."""

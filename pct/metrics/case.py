@@ -10,17 +10,17 @@ from torch import Tensor
 from data_prep.errors import PctError
 from data_prep.intensity import hu_to_unit
 from data_prep.masks import dilate_in_plane
-from pct.background import background
-from pct.edges import edge_bone
-from pct.hu_errors import SKULL_HU, dice, dice_air, dice_hu250, mae_by_tissue, mae_hu, z_jitter
-from pct.image_metrics import psnr, psnr_masked, psnr_masked_fill, psnr_of_slices
-from pct.leak import leak_scores, nmi_mr
-from pct.metric_names import METRIC_VERSION, METRICS, Metric
-from pct.slabs import HuVolume, Mask, SpacingMm, box_of, working_dtype
-from pct.ssim import ssim
-from pct.surfaces import AROUND_MM, head_outlines, surface_distances
-from pct.synthrad import synthrad_scores
-from pct.wepl import wepl_mm
+from pct.metrics.background import background
+from pct.metrics.edges import edge_bone
+from pct.metrics.hu_errors import SKULL_HU, dice, dice_air, dice_hu250, mae_by_tissue, mae_hu, z_jitter
+from pct.metrics.image import psnr, psnr_masked, psnr_masked_fill, psnr_of_slices
+from pct.metrics.leak import leak_scores, nmi_mr
+from pct.metrics.names import METRIC_VERSION, METRICS, Metric
+from pct.metrics.slabs import HuVolume, Mask, SpacingMm, box_of, working_dtype
+from pct.metrics.ssim import ssim
+from pct.metrics.surfaces import AROUND_MM, head_outlines, surface_distances
+from pct.metrics.synthrad import synthrad_scores
+from pct.metrics.wepl import wepl_mm
 
 __all__ = [
     "METRICS",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pct.slabs import HuVolume, Mask, SpacingMm, box_of
+from pct.metrics.slabs import HuVolume, Mask, SpacingMm, box_of
 
 HU_TO_RSP = (
     (-1000.0, 0.001),  # air

@@ -1,0 +1,1 @@
+"""Scores of one case: a pseudo-CT against the CT, each formula once."""
