@@ -7,9 +7,10 @@ from typing import Any, Literal, cast
 import pandas as pd
 
 from dashboards.load import Sweep, Trial
+from pct.metrics.names import METRICS
 from pct.scoring.claim_table import heading, verdict
 from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS
-from pct.scoring.cohort import MixedScores, cell, cohort, refuse_mixtures
+from pct.scoring.cohort import MixedScores, cell, cohort, refuse_mixtures, without_curves
 from pct.scoring.declared import declared_in
 from pct.scoring.settings import NoSuchRuns, weigh
 
@@ -120,6 +121,7 @@ def settings_table(sweep: Sweep) -> str:
 
 
 def _score_table(scores: pd.DataFrame, names: dict[str, str]) -> str:
+    scores = without_curves(scores)
     units = scores.drop_duplicates("metric").set_index("metric")["unit"]
     headers = ["trial", *(_metric_header(metric, unit) for metric, unit in units.items())]
     cells = {(row.trial, row.metric): cell(row) for row in cast(Any, cohort(scores).itertuples())}
@@ -134,9 +136,10 @@ def _score_table(scores: pd.DataFrame, names: dict[str, str]) -> str:
 
 
 def _metric_header(metric: Any, unit: str) -> str:
-    lower_is_better = unit.startswith(("HU", "mm"))
     shown = "" if unit in ("", "1") else f" ({unit})"
-    return f"{metric}{shown} {'↓' if lower_is_better else '↑'}"
+    known = METRICS.get(metric)
+    arrow = {None: "", True: " ↑", False: " ↓"}[known.higher_is_better if known else None]
+    return f"{metric}{shown}{arrow}"
 
 
 def _trial_row(trial: Trial) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from data_prep.errors import PctError
+from pct.metrics.leak import LEAK_LIMIT
 
 MARGINS = {
     "mae_head": ("relative", 0.05),
@@ -14,6 +15,9 @@ MARGINS = {
     "dice_hu250": ("absolute", 0.01),
 }
 """How much worse than the champion a model may be, on paired means over validation cases."""
+
+LEAK = "mr_leak"
+"""|correlation| of the pseudo-CT's soft-tissue detail with the MR's, less that of the CT's."""
 
 ENOUGH = 3
 """Validation cases below which the gate cannot tell."""
@@ -34,21 +38,33 @@ def objections(
     """
     if leaked := sorted(set(own["case"]) & set(learnt_from)):
         return [f"was trained on {len(leaked)} of its validation cases: {', '.join(leaked[:5])}"]
-    missing = [name for name in MARGINS if name not in set(own["metric"])]
+    missing = [name for name in (*MARGINS, LEAK) if name not in set(own["metric"])]
     if missing:
         return [f"no 3D scores for {', '.join(missing)}"]
     odd = own[own["metric"].isin(MARGINS) & ~np.isfinite(own["value"])]
     if len(odd):
         return [f"undefined 3D scores: {', '.join(sorted(set(odd['metric'])))}"]
+    leaks = _leaks(own)
     if champion is None:
-        return []
-    for column in ("split_sha", "metric_version", "mask_backend"):
+        return leaks
+    for column in ("split_sha", "metric_version", "mask_backend", "geometry", "background"):
         if set(own[column]) != set(champion[column]):
             return [
                 f"{column} differs from the champion's: {_shown(own, column)} against "
                 f"{_shown(champion, column)}"
             ]
-    return _worse(own, champion)
+    return leaks + _worse(own, champion)
+
+
+def _leaks(own: pd.DataFrame) -> list[str]:
+    """A model that paints the MR's soft-tissue detail into the pseudo-CT, as low alphas do."""
+    leak = own.loc[own["metric"] == LEAK, "value"].mean()
+    if leak <= LEAK_LIMIT:
+        return []
+    return [
+        f"{LEAK} {leak:.2f}, at most {LEAK_LIMIT}: the pseudo-CT follows the MR's soft tissue more "
+        "closely than the CT does"
+    ]
 
 
 def _worse(own: pd.DataFrame, champion: pd.DataFrame) -> list[str]:

@@ -15,10 +15,10 @@ from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
 from pct.config import NUMERICS, Run, suggest
 from pct.cost import refuse_above_budget
-from pct.scoring.declared import declare
 from pct.metrics.names import METRICS
 from pct.needs import WrongData, check_fit
 from pct.precision import Precision, settle_precision
+from pct.scoring.declared import declare
 from sweeps import labels, records, spool
 from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_json, write_outcome
 from sweeps.points import Points

@@ -11,10 +11,10 @@ import torch
 from data_prep.cache import open_slices
 from data_prep.picture import draw_grid, error_tile, hu_tile, mr_tile
 from data_prep.shards import read_manifest
-from pct.scoring.cohort import cohort
 from pct.finite import NonFinite
 from pct.model import Model
 from pct.networks import Generator
+from pct.scoring.cohort import cohort
 from pct.scoring.score import score_cases, table
 from pct.state import TrainState, from_bytes, start, to_bytes
 from pct.train import EpochEnd, TrainingData, fit, stop_reason

@@ -12,7 +12,15 @@ from data_prep.intensity import hu_to_unit
 from data_prep.masks import dilate_in_plane
 from pct.metrics.background import background
 from pct.metrics.edges import edge_bone
-from pct.metrics.hu_errors import SKULL_HU, dice, dice_air, dice_hu250, mae_by_tissue, mae_hu, z_jitter
+from pct.metrics.hu_errors import (
+    SKULL_HU,
+    dice,
+    dice_air,
+    dice_hu250,
+    mae_by_tissue,
+    mae_hu,
+    z_jitter,
+)
 from pct.metrics.image import psnr, psnr_masked, psnr_masked_fill, psnr_of_slices
 from pct.metrics.leak import leak_scores, nmi_mr
 from pct.metrics.names import METRIC_VERSION, METRICS, Metric

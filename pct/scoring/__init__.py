@@ -1,1 +1,1 @@
-"""Scores of many cases: tables, intervals, paired differences, claims; the verbs `score` and `claim`."""
+"""Scores of many cases: tables, intervals, paired differences, and claims between settings."""

@@ -11,10 +11,10 @@ import pandas as pd
 from data_prep.errors import PctError
 from data_prep.schema import Split
 from data_prep.shards import list_cases
-from pct.scoring.cohort import GIVEN
 from pct.config import Background, Geometry
-from pct.scoring.ledger import Entrant
 from pct.model import Model, choose_device, find_model, load_model, predicting
+from pct.scoring.cohort import GIVEN
+from pct.scoring.ledger import Entrant
 from pct.scoring.pseudo_cts import Found, find_pseudo_cts
 from pct.scoring.pseudo_cts import entrant_of as entrant_of_files
 from pct.scoring.score import entrant_of, score_cases, table

@@ -13,11 +13,11 @@ from data_prep.schema import CaseVolumes, Split
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from data_prep.slices import field_of_view
 from data_prep.volume import Volume, resample
-from pct.scoring.ledger import Entrant
 from pct.metrics.case import METRIC_VERSION, METRICS, score_volume
+from pct.metrics.skull import skull_scores
 from pct.model import Model
 from pct.predict import predict_volume
-from pct.metrics.skull import skull_scores
+from pct.scoring.ledger import Entrant
 
 
 @dataclass(frozen=True)

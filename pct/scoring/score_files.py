@@ -8,8 +8,8 @@ from pathlib import Path
 from data_prep.schema import CaseVolumes, Split
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from data_prep.volume import BadVolume
-from pct.scoring.cohort import GIVEN
 from pct.metrics.case import METRICS
+from pct.scoring.cohort import GIVEN
 from pct.scoring.pseudo_cts import BadPseudoCt, Found, NoPseudoCts, lay
 from pct.scoring.score import Score, score_pct
 

@@ -11,11 +11,20 @@ import numpy as np
 import pandas as pd
 
 from data_prep.errors import PctError
-from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS, Comparison, Effect, Matrix, aa_spread, compare, holm
-from pct.scoring.cohort import refuse_mixtures
 from pct.config import suggest
-from pct.scoring.declared import Question, declared_in
 from pct.metrics.names import METRICS
+from pct.scoring.claims import (
+    MIN_PATIENTS,
+    MIN_SEEDS,
+    Comparison,
+    Effect,
+    Matrix,
+    aa_spread,
+    compare,
+    holm,
+)
+from pct.scoring.cohort import refuse_mixtures
+from pct.scoring.declared import Question, declared_in
 from pct.scoring.rows import read_rows
 
 _TRIAL = re.compile(r"(?P<setting>.+?)(@s(?P<seed>\d+))?(@\d+)?")

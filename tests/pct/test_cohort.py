@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from pct.metrics.names import METRIC_VERSION
 from pct.scoring.bootstrap import mean_interval
 from pct.scoring.cohort import (
     GIVEN,
@@ -20,7 +21,6 @@ from pct.scoring.cohort import (
     spell_interval,
     terminal_table,
 )
-from pct.metrics.names import METRIC_VERSION
 from pct.scoring.score import Score, table
 
 

@@ -8,8 +8,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from pct.metrics.image import PSNR_CAP_DB
 from pct.metrics.case import METRICS, VolumesDiffer, score_volume
+from pct.metrics.image import PSNR_CAP_DB
 from tests.pct.golden import golden_phantom
 
 

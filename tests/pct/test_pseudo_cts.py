@@ -6,8 +6,8 @@ import SimpleITK
 
 from data_prep.shards import list_cases, read_volumes
 from data_prep.volume import Grid, Volume, resample, save_nifti
-from pct.scoring.cohort import GIVEN
 from pct.metrics.case import METRICS
+from pct.scoring.cohort import GIVEN
 from pct.scoring.pseudo_cts import BadPseudoCt, NoPseudoCts, entrant_of, find_pseudo_cts, lay
 from pct.scoring.score import score_case
 from pct.scoring.score_files import score_files, score_pct

@@ -8,8 +8,8 @@ from data_prep.intensity import mr_to_unit
 from data_prep.schema import SliceGrid
 from data_prep.shards import list_cases, read_manifest, read_volumes
 from data_prep.volume import resample
-from pct.metrics.leak import LEAK_LIMIT
 from pct.metrics.case import METRIC_VERSION, METRICS
+from pct.metrics.leak import LEAK_LIMIT
 from pct.scoring.score import entrant_of, score_case, score_cases, table
 from tests.pct.identity import air, identity, model_that
 

@@ -11,9 +11,9 @@ from data_prep.schema import SliceGrid
 from data_prep.shards import list_cases, read_volumes
 from data_prep.volume import save_nifti
 from pct.__main__ import main
-from pct.scoring.ledger import LEDGER
 from pct.model import save_model
 from pct.networks import Generator
+from pct.scoring.ledger import LEDGER
 from tests.pct.identity import CARD
 from tests.pct.test_settings import sweep
 from tests.tiny import tiny_run

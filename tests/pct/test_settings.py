@@ -9,7 +9,15 @@ import pytest
 from pct.scoring.claims import compare
 from pct.scoring.cohort import MixedScores
 from pct.scoring.declared import FILE, BadDeclaration, Question, declare, declared_in
-from pct.scoring.settings import BadPatients, NoSuchRuns, ask, named, read_patients, same_trunk, weigh
+from pct.scoring.settings import (
+    BadPatients,
+    NoSuchRuns,
+    ask,
+    named,
+    read_patients,
+    same_trunk,
+    weigh,
+)
 from tests.pct.test_cohort import scores
 
 QUESTION = Question("exp1", "exp2", "mae_head")

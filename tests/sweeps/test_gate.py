@@ -4,14 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweeps.gate import ENOUGH, MARGINS, Refused, gate, objections
+from sweeps.gate import ENOUGH, LEAK, MARGINS, Refused, gate, objections
 
-GOOD = {"mae_head": 100.0, "edge_bone": 200.0, "ssim_masked": 0.8, "dice_hu250": 0.7}
+GOOD = {
+    "mae_head": 100.0, "edge_bone": 200.0, "ssim_masked": 0.8, "dice_hu250": 0.7, "mr_leak": 0.1,
+}  # fmt: skip
 
 
 def scores(*, cases: int = 3, **changes: object) -> pd.DataFrame:
     """Scores of `cases` cases around a level, each metric's mean as given."""
     facts = {"split_sha": "c0ffee", "metric_version": 1, "mask_backend": "threshold-1"}
+    facts |= {"geometry": "train", "background": "predicted"}
     facts |= {key: value for key, value in changes.items() if key in facts}
     level = GOOD | {key: value for key, value in changes.items() if key in GOOD}
     return pd.DataFrame(
@@ -40,7 +43,16 @@ def test_a_model_without_some_score_is_refused():
     own = scores()
     own = own[own["metric"] != "edge_bone"]
     assert objections(own, None) == ["no 3D scores for edge_bone"]
-    assert objections(own[:0], None) == [f"no 3D scores for {', '.join(MARGINS)}"]
+    assert objections(own[:0], None) == [f"no 3D scores for {', '.join((*MARGINS, LEAK))}"]
+
+
+@pytest.mark.parametrize("champion", [None, scores()])
+def test_a_model_that_paints_the_mr_into_the_pseudo_ct_is_refused_even_as_the_first(champion):
+    assert objections(scores(mr_leak=0.19), champion) == []
+    (problem,) = objections(scores(mr_leak=0.23), champion)
+    assert problem.startswith("mr_leak 0.23, at most 0.2: the pseudo-CT follows the MR's soft")
+    (problem,) = objections(scores(mr_leak=np.nan), champion)
+    assert problem.startswith("mr_leak nan, at most 0.2")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -92,7 +104,8 @@ def test_too_few_cases_in_common_cannot_tell():
 
 def test_pairs_are_compared_case_by_case_and_not_mean_by_mean():
     own = scores(cases=4)
-    own.loc[own["case"] == "case-3", "value"] *= 100  # a case that the champion never saw
+    unseen = (own["case"] == "case-3") & own["metric"].isin(MARGINS)
+    own.loc[unseen, "value"] *= 100  # a case that the champion never saw
     assert objections(own, scores(cases=3)) == []
 
 
