@@ -10,7 +10,7 @@ from dashboards.load import Sweep, Trial
 from pct.metrics.names import METRICS
 from pct.scoring.claim_table import heading, verdict
 from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS
-from pct.scoring.cohort import MixedScores, cell, cohort, refuse_mixtures, without_curves
+from pct.scoring.cohort import MixedScores, cell, cohort, refuse_mixtures, titled, without_curves
 from pct.scoring.declared import declared_in
 from pct.scoring.settings import NoSuchRuns, weigh
 
@@ -136,10 +136,9 @@ def _score_table(scores: pd.DataFrame, names: dict[str, str]) -> str:
 
 
 def _metric_header(metric: Any, unit: str) -> str:
-    shown = "" if unit in ("", "1") else f" ({unit})"
     known = METRICS.get(metric)
     arrow = {None: "", True: " ↑", False: " ↓"}[known.higher_is_better if known else None]
-    return f"{metric}{shown}{arrow}"
+    return titled(metric, unit) + arrow
 
 
 def _trial_row(trial: Trial) -> list[str]:

@@ -91,8 +91,9 @@ def spell_count(n: int, of: int) -> str:
 
 
 def titled(metric: str, unit: str) -> str:
-    """A metric with its unit, as in `mae_head, HU`."""
-    return metric if unit in ("", "1") else f"{metric}, {unit}"
+    """A metric with its unit, as in `mae_head, HU`, unless its name says it."""
+    said = unit.lower() in metric.split("_")
+    return metric if unit in ("", "1") or said else f"{metric}, {unit}"
 
 
 def cell(row: Any) -> str:

@@ -31,7 +31,7 @@ def test_scores_are_mean_and_sd_over_cases(sweep_dir):
     values = dict(zip(CASES, (100.0, 110.0, 135.0), strict=True))
     rows = [score_row("never", case, "mae_head", value, "val") for case, value in values.items()]
     html = score_tables(write_scores(sweep_dir, rows), "val")
-    assert cells(html) == [["trial", "mae_head (HU) ↓"], ["never", "115.0 ± 18.0"]]
+    assert cells(html) == [["trial", "mae_head, HU ↓"], ["never", "115.0 ± 18.0"]]
     assert "over 3 cases" in html
 
 
