@@ -113,8 +113,8 @@ def prep(
 
         tasks = Tasks(workers, address)
         prepare(found, to, config, on_case=advance, tasks=tasks, strict=strict)
-    if not isinstance(found, list) and found.num_unpaired:
-        print(f"{found.num_unpaired} subjects without a pair: see {to}.private/pairing.csv")
+    if not isinstance(found, list) and (num := found.num_left_out):
+        print(f"{num} subject{'s' * (num > 1)} left out by --pairing: see {to}.private/pairing.csv")
     _tell_outcome(to)
 
 

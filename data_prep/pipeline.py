@@ -97,16 +97,17 @@ def _prepare(
     work.mkdir(exist_ok=True)
     jobs = _jobs(cases, to, work, config)
     known, patient_of = read_splits(to), {job.subject: job.case.subject for job in jobs}
+    unpaired = {job.subject for job in jobs if job.case.fault}
     keep_rule(work / "split.rule", config.split, drawn=bool(known))
     if config.split.kind == "file":
-        known = splits_by_hand(config.split, patient_of, known) | known
+        known = splits_by_hand(config.split, patient_of, known, unpaired=unpaired) | known
     records = {job.subject: record for job in jobs if (record := _done_before(job, known))}
     to_do = [job for job in jobs if job.subject not in records]
     if to_do:
         (to / "manifest.json").unlink(missing_ok=True)
     for record in records.values():
         _tell(record, on_case, strict=strict)
-    for record in run_jobs(to_do, tasks):
+    for record in run_jobs(sorted(to_do, key=lambda job: not job.case.fault), tasks):
         records[record.subject] = record
         _tell(record, on_case, strict=strict)
     key = open_pseudonyms(to, config.ids).fingerprint
@@ -157,7 +158,7 @@ def _jobs(cases: Sequence[Case], to: Path, work: Path, config: PrepConfig) -> li
 
 def _key(case: Case, config: PrepConfig) -> str:
     """Identity of what is done to a case: settings and versions, not its files."""
-    remarks = [case.remark, case.head_kind]
+    remarks = [case.remark, case.head_kind, case.fault]
     facts = [PREP, SCHEMA_VERSION, config.model_dump(), case.subject, remarks]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -78,7 +78,7 @@ def _case(row: Mapping[str, Any], picture: str | None) -> str:
     drawn = (
         f'<img alt="slices of {escape(row["subject"])}" decoding="async" src="{picture}">'
         if picture
-        else '<p class="none">No picture: neither image could be read.</p>'
+        else '<p class="none">No picture: no image could be read.</p>'
     )
     return (
         f'<article class="{row["status"]}" data-status="{row["status"]}"><header>'

@@ -32,7 +32,7 @@ class BadCase(PctError):
 
 
 def find_cases(source: Source, folder: Path) -> list[Case]:
-    """The cases of a collection, ordered by subject; never none.
+    """The cases of a collection, ordered by subject, perhaps with a `fault`; never none.
 
     `tcia`: a download with metadata.csv. `synthrad`: one folder a patient, up to three levels
     down, with mr, ct and perhaps mask, each as .nii.gz, .nii or .mha. `nifti`: `folder` is a CSV
@@ -60,8 +60,11 @@ def with_facts(cases: Sequence[Case], path: Path) -> tuple[Case, ...]:
 def load_pair(case: Case) -> tuple[Volume, Volume]:
     """MR (float32, raw units) and CT (int16 HU) of a case, each RAS and on its own grid.
 
-    Raises `BadCase`, which says which image and what is wrong with it but names no path.
+    Raises `BadCase`, which says which image and what is wrong with it but names no path; of a case
+    with a fault, that.
     """
+    if case.fault or case.mr is None or case.ct is None:
+        raise BadCase(case.fault)
     mr, ct = _load(case.mr, case.kind, "MR"), _load(case.ct, case.kind, "CT")
     hu = ct.array
     if hu.dtype != np.int16:
@@ -74,7 +77,8 @@ def load_readable(case: Case) -> dict[str, Volume]:
     found = {}
     for what, path in (("MR", case.mr), ("CT", case.ct)):
         with suppress(PctError):
-            found[what] = _load(path, case.kind, what, finite=False)
+            if path is not None:
+                found[what] = _load(path, case.kind, what, finite=False)
     return found
 
 

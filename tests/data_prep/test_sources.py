@@ -98,10 +98,15 @@ def test_among_equal_pairs_the_choice_does_not_hang_on_the_order_of_rows(cohort)
     assert first[0].mr == folder_of(cohort, rows[-1]).resolve()
 
 
-def test_a_subject_without_a_pair_is_no_case_but_is_listed(cohort):
+def test_a_subject_without_a_pair_says_why_and_has_no_images(cohort):
     rows = rows_of(cohort)
     write_rows(cohort, rows[:3])
-    assert [case.subject for case in find_cases("tcia", cohort)] == ["PHANTOM-000"]
+    whole, lacking = find_cases("tcia", cohort)
+    assert (whole.subject, whole.fault) == ("PHANTOM-000", "")
+    why = "no usable pair (CT: no T1 MR in its frame of reference; no MR listed)"
+    assert lacking == Case("PHANTOM-001", "dicom", fault=why)
+    with pytest.raises(BadCase, match=r"^no usable pair \(CT: no T1"):
+        load_pair(lacking)
     assert reasons(cohort)[rows[2]["Series UID"]] == (False, "no T1 MR in its frame of reference")
 
 
@@ -280,8 +285,10 @@ def test_a_licence_beside_the_slices_does_not_stand_for_one(cohort):
     sorted(folder.iterdir())[-1].unlink()
     (folder / "LICENSE").write_text("CC BY 4.0")
     pairing = find_pairs(cohort)
-    assert [case.subject for case in pairing.cases] == ["PHANTOM-001"]
-    assert pairing.num_unpaired == 1
+    assert [(case.subject, bool(case.fault)) for case in pairing.cases] == [
+        ("PHANTOM-000", True),
+        ("PHANTOM-001", False),
+    ]
     told = {one.series_uid: one.reason for one in pairing.candidates}
     assert told[rows[0]["Series UID"]] == "4 of 5 files are there: download it again"
     assert told[rows[1]["Series UID"]] == "no CT in its frame of reference"
