@@ -184,13 +184,16 @@ def test_synthrad_folders_are_found_at_both_depths(tmp_path):
     assert np.all(np.diag(ct.affine) > 0)
 
 
-def test_incomplete_synthrad_folders_are_all_listed(tmp_path):
+def test_an_incomplete_synthrad_folder_is_a_case_with_what_it_lacks(tmp_path):
     make_nifti(tmp_path / "one" / "mr.nii.gz")
-    make_nifti(tmp_path / "two" / "ct.nii.gz")
-    make_nifti(tmp_path / "three" / "mr.nii.gz")
-    make_nifti(tmp_path / "three" / "ct.nii.gz")
-    with pytest.raises(BadInput, match=r"2 mistakes: one has no ct; two has no mr\."):
-        find_cases("synthrad", tmp_path)
+    make_nifti(tmp_path / "two" / "mask.nii.gz")
+    for name in ("mr", "ct"):
+        make_nifti(tmp_path / "whole" / f"{name}.nii.gz")
+    one, two, whole = find_cases("synthrad", tmp_path)
+    assert (one.mr, one.ct) == (tmp_path / "one" / "mr.nii.gz", None)
+    assert one.fault.startswith("its folder has no ct, expected one mr and one ct")
+    assert two.fault.startswith("its folder has no mr and no ct, expected")
+    assert whole.fault == ""
 
 
 def test_a_table_of_nifti_is_relative_to_itself(tmp_path):

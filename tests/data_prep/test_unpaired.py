@@ -12,7 +12,7 @@ from data_prep.phantom_dicom import write_cohort
 from data_prep.pipeline import PrepConfig, RefusedCase, prepare
 from data_prep.privacy import open_pseudonyms
 from data_prep.shards import read_case_table, read_manifest
-from data_prep.sources import BadInput, find_pairs
+from data_prep.sources import BadInput, find_cases, find_pairs
 from data_prep.split_rules import SplitRule
 from tests.data_prep.downloads import add_copy, folder_of, rows_of, write_rows
 from tests.data_prep.test_killed import contents, run_killed
@@ -112,3 +112,28 @@ def test_a_download_without_any_pair_is_an_error(cohort):
     write_rows(cohort, rows_of(cohort)[:6])
     with pytest.raises(BadInput, match=r"no pair among 6 series"):
         find_pairs(cohort)
+
+
+def test_incomplete_synthrad_folders_refuse_their_patients_alone(own_collection, tmp_path):
+    whole = own_collection / "Secret-0"
+    for name, files in (
+        ("Secret^NoCt", {"mr.nii.gz": "mr"}),
+        ("Secret^NoMr", {"ct.nii.gz": "ct", "mask.nii.gz": "ct"}),
+        ("Secret^TwoMr", {"mr.nii.gz": "mr", "mr.nii": "mr", "ct.nii.gz": "ct"}),
+    ):
+        (own_collection / name).mkdir()
+        for file, source in files.items():
+            shutil.copy(whole / f"{source}.nii.gz", own_collection / name / file)
+    data, cases = tmp_path / "d", find_cases("synthrad", own_collection)
+    assert prepare(cases, data, CONFIG).num_cases == {"train": 2, "val": 1, "test": 1}
+    names = open_pseudonyms(data, "hash")
+    rows = {row["subject"]: row for row in read_case_table(data).to_pylist()}
+    expected = "expected one mr and one ct, at most one mask; add or remove files"
+    for name, found in (("NoCt", "no ct"), ("NoMr", "no mr"), ("TwoMr", "two mr")):
+        row = rows[names.of(f"Secret^{name}")]
+        assert (row["status"], row["split"]) == ("refused", None)
+        assert row["reason"] == f"its folder has {found}, {expected}"
+        assert (data / "contact" / f"{row['subject']}.png").is_file(), "what is there is drawn"
+    assert not any("Secret" in str(row) for row in rows.values())
+    with pytest.raises(RefusedCase, match=r"case p\w{12}: its folder has no ct, expected"):
+        prepare(cases[:5], tmp_path / "s", CONFIG, strict=True)
