@@ -84,17 +84,19 @@ def read_splits(data: Path) -> dict[str, Split]:
 
 def _place(record: CaseRecord, split: Split, files: SliceFiles) -> CaseRecord:
     """Put the shards that the split keeps into DATA, unless they are there."""
-    subject = record.subject
+    subject, config = record.subject, files.config.shard_hash
     if record.split == split:
         return record
     listed, num_slices = dict(record.files), 0
     if split != "test":
-        table = _for_split(read_table(slices_at(files.work, subject)), split, files.config)
+        table = read_table(slices_at(files.work, subject), config=config)
+        table = _for_split(table, split, files.config)
         name, num_slices = f"slices/{subject}.parquet", table.num_rows
-        listed[name] = write_table(table, files.data / name)
+        listed[name] = write_table(table, files.data / name, config=config)
     if split != "train":
+        table = read_table(volume_at(files.work, subject), config=config)
         name = f"volumes/{subject}.parquet"
-        listed[name] = write_table(read_table(volume_at(files.work, subject)), files.data / name)
+        listed[name] = write_table(table, files.data / name, config=config)
     record = replace(record, files=listed, num_slices=num_slices, split=split)
     save_record(record, files.work)
     slices_at(files.work, subject).unlink()

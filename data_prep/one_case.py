@@ -70,8 +70,10 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
         files=_draw(job, stack, record.status),
     )
     if record.status != "refused":
-        write_table(slice_table(volumes, stack, chosen), slices_at(job.work, job.subject))
-        write_table(encode_volumes(volumes), volume_at(job.work, job.subject))
+        made_with = job.config.shard_hash
+        slices = slice_table(volumes, stack, chosen)
+        write_table(slices, slices_at(job.work, job.subject), config=made_with)
+        write_table(encode_volumes(volumes), volume_at(job.work, job.subject), config=made_with)
     return record
 
 
