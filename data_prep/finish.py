@@ -49,8 +49,8 @@ def finish(
     """
     records = _without_twins(records, known)
     usable = [record for record in records if record.status != "refused"]
-    if len(usable) < 3:
-        raise BadSplit(_too_few(records, len(usable)))
+    refused = {one.subject: one.reason for one in records if one.status == "refused"}
+    refuse_too_few(len(usable), refused)
     splits = split_patients(
         {one.subject: patient_of[one.subject] for one in usable},
         known,
@@ -67,6 +67,19 @@ def finish(
     write_json(asdict(manifest), files.data / "manifest.json")
     _remove_others(files.data, listed)
     return manifest
+
+
+def refuse_too_few(num_usable: int, refused: Mapping[str, str]) -> None:
+    """Raise `BadSplit` for fewer than 3 usable cases, with some of those `refused` (id, reason)."""
+    if num_usable >= 3:
+        return
+    reasons = "; ".join(f"{subject}: {reason}" for subject, reason in list(refused.items())[:5])
+    more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+    raise BadSplit(
+        f"{num_usable} usable of {num_usable + len(refused)} cases, expected at least 3: one each "
+        f"to train, validate and test. Refused: {reasons or 'none'}{more}. Mend these or add "
+        "patients."
+    )
 
 
 def read_splits(data: Path) -> dict[str, Split]:
@@ -139,16 +152,6 @@ def _refused_twin(record: CaseRecord, twins: Mapping[str, str]) -> CaseRecord:
     pictures = {name: sha for name, sha in record.files.items() if name.startswith("contact/")}
     reason = f"{same}: one patient under two ids; keep one"
     return replace(record, status="refused", reason=reason, files=pictures)
-
-
-def _too_few(records: Sequence[CaseRecord], num_usable: int) -> str:
-    refused = [record for record in records if record.status == "refused"]
-    reasons = "; ".join(f"{one.subject}: {one.reason}" for one in refused[:5])
-    more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
-    return (
-        f"{num_usable} usable of {len(records)} cases, expected at least 3: one each to train, "
-        f"validate and test. Refused: {reasons or 'none'}{more}. Mend these or add patients."
-    )
 
 
 def _write_cases(records: Sequence[CaseRecord], splits: Mapping[str, Split], path: Path) -> str:

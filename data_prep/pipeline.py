@@ -12,7 +12,7 @@ from data_prep import masks
 from data_prep.by_hand import was_edited
 from data_prep.content import content_of, stamps_of
 from data_prep.errors import PctError
-from data_prep.finish import SliceFiles, finish, read_splits
+from data_prep.finish import SliceFiles, finish, read_splits, refuse_too_few
 from data_prep.pairing import Candidate, Case, Pairing
 from data_prep.parquet import sha256_of
 from data_prep.privacy import (
@@ -32,7 +32,8 @@ from data_prep.records import (
     volume_at,
 )
 from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
-from data_prep.split_rules import keep_rule, splits_by_hand
+from data_prep.split_rules import SplitRule, keep_rule, splits_by_hand
+from data_prep.splits import split_patients
 from data_prep.tasks import HERE, Tasks, run_jobs
 
 __all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
@@ -62,12 +63,14 @@ def prepare(
     A case that cannot be used becomes a refused row of cases.parquet and the rest go on; with
     `strict` it raises `RefusedCase`. Cases whose files and settings are unchanged and whose
     results are intact are not done again; a run with nothing to do leaves every byte in place.
-    `tasks` says whether cases run in this process or as Ray tasks.
-    `on_case` hears each record in turn, in no fixed order. A `Pairing` also leaves pairing.csv in
-    the private folder. Raises `BadPrep` for a
-    folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients,
-    `SegmentationFailed` where a back end that was asked for is not there. What `auto` takes is
-    settled here, once: a case where it then stops is refused, for masks of two kinds do not mix.
+    `tasks` says whether cases run in this process or as Ray tasks. `on_case` hears each record in
+    turn, in no fixed order. A `Pairing` also leaves pairing.csv in the private folder.
+
+    Raises `BadPrep` for a folder in use or a twice-named patient, `BadSplit` for fewer than 3
+    usable patients or a rule that does not fit them (before any case is prepared, where that is
+    known by then), `SegmentationFailed` where a back end that was asked for is not there. What
+    `auto` takes is settled here, once: a case where it then stops is refused, for masks of two
+    kinds do not mix.
     """
     to = to.absolute()
     _refuse_foreign(to)
@@ -97,10 +100,12 @@ def _prepare(
     work.mkdir(exist_ok=True)
     jobs = _jobs(cases, to, work, config)
     known, patient_of = read_splits(to), {job.subject: job.case.subject for job in jobs}
-    unpaired = {job.subject for job in jobs if job.case.fault}
+    unpaired = {job.subject: job.case.fault for job in jobs if job.case.fault}
     keep_rule(work / "split.rule", config.split, drawn=bool(known))
     if config.split.kind == "file":
         known = splits_by_hand(config.split, patient_of, known, unpaired=unpaired) | known
+    refuse_too_few(len(jobs) - len(unpaired), unpaired)
+    _divide_all(jobs, known, config.split)
     records = {job.subject: record for job in jobs if (record := _done_before(job, known))}
     to_do = [job for job in jobs if job.subject not in records]
     if to_do:
@@ -119,6 +124,17 @@ def _prepare(
         known=known,
         files=SliceFiles(to, work, config),
         settings=settings,
+    )
+
+
+def _divide_all(jobs: Sequence[Job], known: Mapping[str, Split], rule: SplitRule) -> None:
+    """Divide the cases as if none were refused, so that a rule that cannot hold is told at once."""
+    paired = [job for job in jobs if not job.case.fault]
+    split_patients(
+        {job.subject: job.case.subject for job in paired},
+        known,
+        rule=rule,
+        facts={job.subject: asdict(job.case.about) for job in paired},
     )
 
 
@@ -198,4 +214,3 @@ def _tell(record: CaseRecord, on_case: OnCase | None, *, strict: bool) -> None:
             f"case {record.subject}: {record.reason.rstrip('.')}. Mend it, or leave out --strict "
             "to go on without it."
         )
-
