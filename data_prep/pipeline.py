@@ -34,7 +34,7 @@ from data_prep.records import (
 from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
 from data_prep.split_rules import SplitRule, keep_rule, splits_by_hand
 from data_prep.splits import split_patients
-from data_prep.tasks import HERE, Tasks, run_jobs
+from data_prep.tasks import HERE, Tasks, refuse_dead, run_jobs
 
 __all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
 
@@ -66,7 +66,8 @@ def prepare(
     `tasks` says whether cases run in this process or as Ray tasks. `on_case` hears each record in
     turn, in no fixed order. A `Pairing` also leaves pairing.csv in the private folder.
 
-    Raises `BadPrep` for a folder in use or a twice-named patient, `BadSplit` for fewer than 3
+    Raises `BadAddress` for a cluster that does not answer, `BadPrep` for a folder in use or a
+    twice-named patient, `BadSplit` for fewer than 3
     usable patients or a rule that does not fit them (before any case is prepared, where that is
     known by then), `SegmentationFailed` where a back end that was asked for is not there. What
     `auto` takes is settled here, once: a case where it then stops is refused, for masks of two
@@ -74,6 +75,7 @@ def prepare(
     """
     to = to.absolute()
     _refuse_foreign(to)
+    refuse_dead(tasks.address)
     config = config.model_copy(update={"masks": masks.choose(config.masks, config.setup)})
     private = private_folder(to)
     try:
