@@ -13,7 +13,7 @@ from scipy import ndimage
 from data_prep.flips import FlipMargin, flip_margin
 from data_prep.masks import Masks, head_from_mr
 from data_prep.mutual import thinned
-from data_prep.offset import SEARCHED_MM, Offset, offset_of
+from data_prep.offset import SEARCHED_DEG, SEARCHED_MM, Offset, offset_of
 from data_prep.slices import field_of_view
 from data_prep.volume import Volume, resample
 
@@ -133,6 +133,11 @@ def _implausible(found: Findings) -> list[str]:
             f"MR and CT are mirrored: flipped {found.best_other_flip} they fit better (margin "
             f"{found.flip_margin:+.1%}); check the export's orientation"
         )
+    elif is_beyond(found.offset):
+        reasons.append(
+            f"{_place(found.offset)}; the search ends at {SEARCHED_MM:.0f} mm and "
+            f"{SEARCHED_DEG:.0f} degrees, so it may be more; register it anew"
+        )
     if found.head_dice < MIN_HEAD_DICE:
         reasons.append(
             f"the heads in MR and CT overlap by a Dice of {found.head_dice:.2f}, expected "
@@ -160,14 +165,10 @@ def _misplaced(found: Findings) -> list[str]:
             f"orientation undecided: as stored and flipped {found.best_other_flip} fit equally "
             f"well (margin {found.flip_margin:+.1%}); look at the contact sheet"
         )
-    offset = found.offset
-    if offset.mm > MAX_OFFSET_MM or offset.turn_deg > MAX_TURN_DEG:
-        x, y, z = offset.shift_mm
-        limit = ", the search's limit, perhaps more," if offset.mm >= SEARCHED_MM else ""
+    if is_off(found.offset) and not is_beyond(found.offset):
         reasons.append(
-            f"MR lies {offset.mm:.1f} mm{limit} ({x:+.1f}, {y:+.1f}, {z:+.1f} to the right, front "
-            f"and top) and {offset.turn_deg:.1f} degrees off the CT, expected at most "
-            f"{MAX_OFFSET_MM} mm and {MAX_TURN_DEG:.0f} degrees; register it anew"
+            f"{_place(found.offset)}, expected at most {MAX_OFFSET_MM} mm and "
+            f"{MAX_TURN_DEG:.0f} degrees; register it anew"
         )
     if MIN_HEAD_DICE <= found.head_dice < GOOD_HEAD_DICE:
         reasons.append(
@@ -175,6 +176,24 @@ def _misplaced(found: Findings) -> list[str]:
             f"{GOOD_HEAD_DICE}; look at the contact sheet for another patient or a poor mask"
         )
     return reasons
+
+
+def is_off(offset: Offset) -> bool:
+    """Whether an offset is worth a flag, or more."""
+    return offset.mm > MAX_OFFSET_MM or offset.turn_deg > MAX_TURN_DEG
+
+
+def is_beyond(offset: Offset) -> bool:
+    """Whether an offset reaches the end of the search, so that it is not even measured."""
+    return offset.mm >= SEARCHED_MM or offset.turn_deg >= SEARCHED_DEG
+
+
+def _place(offset: Offset) -> str:
+    x, y, z = offset.shift_mm
+    return (
+        f"MR lies {offset.mm:.1f} mm ({x:+.1f}, {y:+.1f}, {z:+.1f} to the right, front and top) "
+        f"and {offset.turn_deg:.1f} degrees off the CT"
+    )
 
 
 def _unusual(found: Findings) -> list[str]:
