@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
+from data_prep.words import counted
+
 if TYPE_CHECKING:
     from data_prep.records import CaseRecord, PrepConfig
     from data_prep.sources import Case, Pairing
@@ -114,7 +116,8 @@ def prep(
         tasks = Tasks(workers, address)
         prepare(found, to, config, on_case=advance, tasks=tasks, strict=strict)
     if not isinstance(found, list) and (num := found.num_left_out):
-        print(f"{num} subject{'s' * (num > 1)} left out by --pairing: see {to}.private/pairing.csv")
+        told = counted(num, "subject")
+        print(f"{told} left out by --pairing: see {to}.private/pairing.csv")
     _tell_outcome(to)
 
 
@@ -139,7 +142,7 @@ def phantom(
         write_cohort(
             to, num_cases=cases, seed=seed, size=size, num_slices=slices, on_case=advance
         )
-    print(f"{cases} heads -> {to}")
+    print(f"{counted(cases, 'head')} -> {to}")
     print(f"next: pct prep tcia --from {to} --to DATA --ids keep")
 
 
@@ -196,7 +199,7 @@ def _verify(data: Path) -> int:
 
 
 def _inspect_series(path: Path, to: Path | None, *, as_program: bool) -> None:
-    from data_prep.dicom import census, check, convert, describe
+    from data_prep.dicom import census, check, convert, describe, series_lines
     from data_prep.volume import save_nifti
 
     _expect_series(path, to)
@@ -204,11 +207,7 @@ def _inspect_series(path: Path, to: Path | None, *, as_program: bool) -> None:
     check(series)
     volume = convert(series)
     facts = describe(series, volume)
-    if as_program:
-        print(json.dumps(facts))
-    else:
-        for name, value in facts.items():
-            print(f"{name:<14} {value}")
+    print(json.dumps(facts) if as_program else "\n".join(series_lines(facts)))
     if to is not None:
         save_nifti(volume, to)
         print("" if as_program else f"series -> {to}\n", end="")

@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from data_prep.dicom_census import BadSeries, SeriesCensus, census, slice_words
 from data_prep.dicom_faults import TILT_TOLERANCE_DEG, check
 from data_prep.volume import Volume, to_ras
+from data_prep.words import counted
 
 __all__ = ["BadSeries", "SeriesCensus", "census", "check", "convert", "describe", "read_series"]
 
@@ -96,7 +97,7 @@ def _refuse_short(series: SeriesCensus, datasets: list[pydicom.Dataset]) -> None
             short.append((index, f"{found} of {expected} bytes"))
     if short:
         (first, words), num = short[0], len(short) - 1
-        more = f", and {num} more slice{'s' * (num > 1)} of {len(datasets)}" if num else ""
+        more = f", and {counted(num, 'more slice')} of {len(datasets)}" if num else ""
         told = f"{slice_words(series, first)}: pixels cut short, {words}{more}"
         raise BadSeries(series.folder, [told])
 
@@ -118,6 +119,21 @@ def describe(series: SeriesCensus, volume: Volume) -> dict[str, Any]:
         "unit": "HU" if series.slices[0].modality == "CT" else "raw",
         "percentiles": {str(rank): float(v) for rank, v in zip(ranks, values, strict=True)},
     }
+
+
+def series_lines(facts: dict[str, Any]) -> list[str]:
+    """What `describe` found, for a person, one fact a line."""
+    values = ", ".join(f"p{rank} {value:.5g}" for rank, value in facts["percentiles"].items())
+    told = {
+        "modality": facts["modality"],
+        "shape": " x ".join(map(str, facts["shape"])),
+        "spacing": " x ".join(f"{step:g}" for step in facts["spacing_mm"]) + " mm",
+        "orientation": facts["orientation"],
+        "slices": facts["num_slices"],
+        "stray files": facts["num_stray"],
+        "percentiles": f"{values} {facts['unit']}",
+    }
+    return [f"{name:<14} {text}" for name, text in told.items()]
 
 
 def _orientation_words(normal: NDArray[np.float64]) -> str:

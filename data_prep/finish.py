@@ -23,6 +23,7 @@ from data_prep.shards import manifest_digest
 from data_prep.slices import pick_slices
 from data_prep.split_rules import SPLITS, STRATA
 from data_prep.splits import BadSplit, split_patients
+from data_prep.words import counted
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ def refuse_too_few(num_usable: int, refused: Mapping[str, str]) -> None:
         return
     reasons = "; ".join(f"{subject}: {reason}" for subject, reason in list(refused.items())[:5])
     more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+    whole = counted(num_usable + len(refused), "case")
     raise BadSplit(
-        f"{num_usable} usable of {num_usable + len(refused)} cases, expected at least 3: one each "
-        f"to train, validate and test. Refused: {reasons or 'none'}{more}. Mend these or add "
-        "patients."
+        f"{num_usable} usable of {whole}, expected at least 3: one each to train, validate and "
+        f"test. Refused: {reasons or 'none'}{more}. Mend these or add patients."
     )
 
 

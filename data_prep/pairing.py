@@ -12,6 +12,7 @@ from data_prep.metadata import BadInput, SeriesRow, read_metadata
 from data_prep.registration import BadRegistration, Move, between, is_still, read_moves, words
 from data_prep.rtstruct import find_head
 from data_prep.series import Series, is_t1, look_at
+from data_prep.words import counted
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,8 @@ def _explain_moved(
 ) -> None:
     """Say of an MR on another frame how far a registration object moves it to a CT's."""
     for registration, moves, fault in _registrations(found):
-        told = f"is no check: {fault}" if fault else f"read as a check of {len(moves)} frames"
+        checked = f"read as a check of {counted(len(moves), 'frame')}"
+        told = f"is no check: {fault}" if fault else checked
         verdicts.explain([registration], told)
         for mr in mrs:
             matrices = [between(moves, mr.frame_uid, ct.frame_uid) for ct in cts]

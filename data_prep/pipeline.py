@@ -101,13 +101,7 @@ def _prepare(
     work = private_folder(to) / "work"
     work.mkdir(exist_ok=True)
     jobs = _jobs(cases, to, work, config)
-    known, patient_of = read_splits(to), {job.subject: job.case.subject for job in jobs}
-    unpaired = {job.subject: job.case.fault for job in jobs if job.case.fault}
-    keep_rule(work / "split.rule", config.split, drawn=bool(known))
-    if config.split.kind == "file":
-        known = splits_by_hand(config.split, patient_of, known, unpaired=unpaired) | known
-    refuse_too_few(len(jobs) - len(unpaired), unpaired)
-    _divide_all(jobs, known, config.split)
+    known = _known_splits(jobs, read_splits(to), config.split, work)
     records = {job.subject: record for job in jobs if (record := _done_before(job, known))}
     to_do = [job for job in jobs if job.subject not in records]
     if to_do:
@@ -122,22 +116,33 @@ def _prepare(
     settings["split"] = config.split.name
     return finish(
         [records[subject] for subject in sorted(records)],
-        patient_of=patient_of,
+        patient_of={job.subject: job.case.subject for job in jobs},
         known=known,
         files=SliceFiles(to, work, config),
         settings=settings,
     )
 
 
-def _divide_all(jobs: Sequence[Job], known: Mapping[str, Split], rule: SplitRule) -> None:
-    """Divide the cases as if none were refused, so that a rule that cannot hold is told at once."""
-    paired = [job for job in jobs if not job.case.fault]
+def _known_splits(
+    jobs: Sequence[Job], known: dict[str, Split], rule: SplitRule, work: Path
+) -> dict[str, Split]:
+    """The stored splits, with those made by hand; what cannot be divided is told at once.
+
+    All cases with a pair are divided as if none of them were to be refused.
+    """
+    patient_of = {job.subject: job.case.subject for job in jobs}
+    unpaired = {job.subject: job.case.fault for job in jobs if job.case.fault}
+    keep_rule(work / "split.rule", rule, drawn=bool(known))
+    if rule.kind == "file":
+        known = splits_by_hand(rule, patient_of, known, unpaired=unpaired) | known
+    refuse_too_few(len(jobs) - len(unpaired), unpaired)
     split_patients(
-        {job.subject: job.case.subject for job in paired},
+        {subject: name for subject, name in patient_of.items() if subject not in unpaired},
         known,
         rule=rule,
-        facts={job.subject: asdict(job.case.about) for job in paired},
+        facts={job.subject: asdict(job.case.about) for job in jobs},
     )
+    return known
 
 
 def _write_pairing(pairing: Pairing, path: Path) -> None:

@@ -17,6 +17,7 @@ from data_prep.metadata import BadInput
 from data_prep.pairing import Candidate, Case, Pairing, find_pairs
 from data_prep.rtstruct import BadOutline, draw_head
 from data_prep.volume import BadVolume, Grid, Volume, load_image, to_ras
+from data_prep.words import counted
 
 __all__ = ["BadCase", "BadInput", "Candidate", "Case", "Pairing", "Source",
            "find_cases", "find_pairs", "load_head", "load_pair", "load_readable",
@@ -45,8 +46,8 @@ def find_cases(source: Source, folder: Path) -> list[Case]:
     names = Counter(case.subject for case in cases)
     if twice := [name for name, count in sorted(names.items()) if count > 1]:
         raise BadInput(
-            f"{folder}: {len(twice)} subjects occur twice: {', '.join(twice)}. Expected one pair a "
-            "patient. Give each a name of its own."
+            f"{folder}: {counted(len(twice), 'subject')} more than once: {', '.join(twice)}. "
+            "Expected one pair a patient. Give each a name of its own."
         )
     return sorted(cases, key=lambda case: case.subject)
 

@@ -119,7 +119,7 @@ def test_a_subject_that_the_file_leaves_out_is_paired_by_the_rule(cohort, uids):
 def test_what_is_no_pair_is_refused_with_its_lines(cohort, uids, changes, message):
     named = {"CT": key(uids[0]), "MR": key(uids[1])}
     path = corrected(cohort, **{named.get(name, name): word for name, word in changes.items()})
-    with pytest.raises(BadInput, match=r"mine\.csv: 1 mistakes: .*Correct the file") as caught:
+    with pytest.raises(BadInput, match=r"mine\.csv: 1 mistake: .*Correct the file") as caught:
         find_pairs(cohort, path)
     assert message in str(caught.value)
 

