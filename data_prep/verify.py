@@ -42,6 +42,7 @@ def _check(data: Path, name: str, manifest: Manifest) -> None:
         schema = slice_schema(manifest.grid.size) if slices else VOLUME_SCHEMA
         read_table(path, schema=schema, sha256=sha256, config=config_hash(manifest.settings))
     elif not path.is_file() or sha256_of(path) != sha256:
-        raise ShardError(
-            f"{path}: gone, or its sha256 differs from the manifest's. Run `pct prep` again."
-        )
+        remedy = "Run `pct prep` again."
+        if name == "splits.json":
+            remedy = "Restore it from a copy: splits must not be drawn anew."
+        raise ShardError(f"{path}: gone, or its sha256 differs from the manifest's. {remedy}")

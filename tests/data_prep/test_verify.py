@@ -48,6 +48,13 @@ def test_all_damaged_files_are_named_at_once(data):
     assert all("Run `pct prep` again" in line for line in told)
 
 
+def test_splits_that_were_changed_are_to_be_restored_and_not_drawn_anew(data):
+    path = data / "splits.json"
+    path.write_text(path.read_text().replace("test", "val"))
+    with pytest.raises(ShardError, match=r"splits\.json: .* Restore it from a copy: splits must"):
+        verify(data)
+
+
 def test_a_page_that_fails_its_checksum_is_found_though_its_sha256_is_listed(data):
     name = f"slices/{list_cases(data, 'train')[0]}.parquet"
     content = bytearray((data / name).read_bytes())
