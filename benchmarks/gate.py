@@ -22,10 +22,10 @@ from scipy.spatial.transform import Rotation
 
 from data_prep.flips import flip_margin
 from data_prep.masks import head_and_skull
-from data_prep.offset import Offset, offset_of
+from data_prep.offset import offset_of
 from data_prep.phantom import centred_grid, scan_ct, scan_mr
 from data_prep.phantom_anatomy import draw_anatomy, label_tissues
-from data_prep.quality import FLIP_MARGIN, MAX_OFFSET_MM, MAX_TURN_DEG
+from data_prep.quality import FLIP_MARGIN, is_beyond, is_off
 from data_prep.volume import Grid, Volume, centre_of, load_nifti, to_ras
 from tests.data_prep.moved import expected_shift, mirrored, moved, random_move
 
@@ -58,8 +58,9 @@ def main() -> None:
     print("base            mirrored  caught undecided missed    true  passed undecided refused")
     for group, members in itertools.groupby(pairs, key=lambda pair: pair.group):
         print(flips_row(group, list(members), np.random.default_rng([options.seed, 1])))
-    print("\nOFFSETS of 0.5 to 4 mm, half of them turned by up to 2 degrees")
-    print("base              own offset      flagged   n  within 0.5 mm  median  worst  CPU s")
+    print("\nOFFSETS of 0.5 to 4 mm, half of them turned by up to 2 degrees; far: of 6 to 30 mm")
+    print("base              own offset      flagged refused   n  within 0.5 mm  median  worst  "
+          "CPU s  far refused")  # fmt: skip
     for group, members in itertools.groupby(pairs, key=lambda pair: pair.group):
         print(offsets_row(group, list(members), np.random.default_rng([options.seed, 2])))
 
@@ -109,8 +110,8 @@ def flips_row(group: str, pairs: list[Pair], rng: np.random.Generator) -> str:
 
 
 def offsets_row(group: str, pairs: list[Pair], rng: np.random.Generator) -> str:
-    """Own offsets, those flagged, and the errors of injected ones with the time a measurement."""
-    own, errors, seconds = [], [], []
+    """Own offsets, those flagged and refused, and how injected ones are found or refused."""
+    own, errors, seconds, far = [], [], [], []
     for pair in pairs:
         centre = centre_of(pair.head)
         base = offset_of(pair.mr, pair.ct, pair.head)
@@ -121,18 +122,15 @@ def offsets_row(group: str, pairs: list[Pair], rng: np.random.Generator) -> str:
             found = offset_of(moved(pair.mr, centre, **move), pair.ct, pair.head)
             seconds.append(time.process_time() - began)
             errors.append(float(np.linalg.norm(found.shift_mm - expected_shift(base, **move))))
-    flagged = np.mean([is_off(one) for one in own])
+            away = moved(pair.mr, centre, **random_move(rng, shift_mm=(6, 30), turn_deg=(0, 2)))
+            far.append(is_beyond(offset_of(away, pair.ct, pair.head)))
+    flagged, refused = (np.mean([test(one) for one in own]) for test in (is_off, is_beyond))
     lengths = f"{min(one.mm for one in own):.2f} to {max(one.mm for one in own):.2f} mm"
     return (
-        f"{group:<16} {lengths:<17} {flagged:>6.0%} {len(errors):>3} "
+        f"{group:<16} {lengths:<17} {flagged:>6.0%} {refused:>7.0%} {len(errors):>3} "
         f"{np.mean(np.array(errors) <= 0.5):>14.0%} {np.median(errors):>7.2f} {max(errors):>6.2f} "
-        f"{np.mean(seconds):>6.2f}"
+        f"{np.mean(seconds):>6.2f} {np.mean(far):>12.0%}"
     )
-
-
-def is_off(found: Offset) -> bool:
-    """Does the gate flag it?"""
-    return found.mm > MAX_OFFSET_MM or found.turn_deg > MAX_TURN_DEG
 
 
 if __name__ == "__main__":

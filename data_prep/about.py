@@ -9,6 +9,7 @@ from pathlib import Path
 import pydicom
 
 from data_prep.metadata import BadInput
+from data_prep.words import counted
 
 HEADER_TAGS = (
     "Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "MRAcquisitionType",
@@ -103,8 +104,8 @@ def read_about(path: Path, known: Mapping[str, About]) -> dict[str, About]:
             found[subject] = _filled(known[subject], cells)
     if mistakes:
         raise BadInput(
-            f"{path}: {len(mistakes)} mistakes: {'; '.join(mistakes)}. Expected one row a subject "
-            "and labels of up to 40 letters, digits, spaces and . _ + / -. Correct it."
+            f"{path}: {counted(len(mistakes), 'mistake')}: {'; '.join(mistakes)}. Expected one row "
+            "a subject and labels of up to 40 letters, digits, spaces and . _ + / -. Correct it."
         )
     return found
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data_prep.metadata import BadInput
 from data_prep.series import Series, look_at
+from data_prep.words import counted
 
 BY_HAND = {True: "taken by hand", False: "left out by hand"}
 """Reasons of series on which a person decided otherwise than the rule."""
@@ -51,7 +52,8 @@ def read_choices(path: Path, listed: Mapping[str, Series]) -> dict[str, tuple[Se
         lines = ", ".join(str(choices[uid].line) for uid in found)
         mistakes += [f"lines {lines}: {one}" for one in _wrong(tuple(found.values()))]
     if mistakes:
-        raise BadInput(f"{path}: {len(mistakes)} mistakes: {'; '.join(mistakes)}. {_REMEDY}")
+        told = f"{counted(len(mistakes), 'mistake')}: {'; '.join(mistakes)}"
+        raise BadInput(f"{path}: {told}. {_REMEDY}")
     return {subject: tuple(found.values()) for subject, found in taken.items()}
 
 

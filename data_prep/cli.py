@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
+from data_prep.words import counted
+
 if TYPE_CHECKING:
     from data_prep.records import CaseRecord, PrepConfig
     from data_prep.sources import Case, Pairing
@@ -113,8 +115,9 @@ def prep(
 
         tasks = Tasks(workers, address)
         prepare(found, to, config, on_case=advance, tasks=tasks, strict=strict)
-    if not isinstance(found, list) and found.num_unpaired:
-        print(f"{found.num_unpaired} subjects without a pair: see {to}.private/pairing.csv")
+    if not isinstance(found, list) and (num := found.num_left_out):
+        told = counted(num, "subject")
+        print(f"{told} left out by --pairing: see {to}.private/pairing.csv")
     _tell_outcome(to)
 
 
@@ -139,7 +142,7 @@ def phantom(
         write_cohort(
             to, num_cases=cases, seed=seed, size=size, num_slices=slices, on_case=advance
         )
-    print(f"{cases} heads -> {to}")
+    print(f"{counted(cases, 'head')} -> {to}")
     print(f"next: pct prep tcia --from {to} --to DATA --ids keep")
 
 
@@ -153,34 +156,58 @@ def inspect(
         Optional[Path],  # noqa: UP045
         typer.Option(help="write a data folder's contact sheets as one HTML page"),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="read every file of a data folder and check it whole")
+    ] = False,
     as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Say what a data folder holds, or check (and convert) one DICOM series."""
-    from data_prep.dicom import census, check, convert, describe
-    from data_prep.fingerprint import fingerprint, lines
     from data_prep.metadata import BadInput
+
+    is_data = (path / "manifest.json").is_file()
+    given = {"--to": is_data and to, "--sheets": not is_data and sheets,
+             "--verify": not is_data and verify}  # fmt: skip
+    if wrong := [option for option, value in given.items() if value]:
+        kind = "one DICOM series" if is_data else "a data folder"
+        raise BadInput(f"{path}: {wrong[0]} is for {kind}, and this is none. Leave it out.")
+    if is_data:
+        _inspect_data(path, sheets, verify=verify, as_program=as_program)
+    else:
+        _inspect_series(path, to, as_program=as_program)
+
+
+def _inspect_data(path: Path, sheets: Path | None, *, verify: bool, as_program: bool) -> None:
+    from data_prep.fingerprint import fingerprint, lines
+
+    verified = {"verified": _verify(path)} if verify else {}
+    facts = fingerprint(path)
+    print(json.dumps(facts | verified) if as_program else "\n".join(lines(facts)))
+    if verified and not as_program:
+        checked = "sha256, page checksums, versions, settings"
+        print(f"{'verified':<14} {verified['verified']} files: {checked}")
+    if sheets is not None:
+        _write_sheets(path, sheets, quiet=as_program)
+
+
+def _verify(data: Path) -> int:
+    from data_prep.progress import bar
+    from data_prep.shards import read_manifest
+    from data_prep.verify import verify
+
+    with bar("verify", total=len(read_manifest(data).files), unit="files") as show:
+        return verify(data, on_file=show)
+
+
+def _inspect_series(path: Path, to: Path | None, *, as_program: bool) -> None:
+    from data_prep.dicom import census, check, convert, describe, series_lines
     from data_prep.volume import save_nifti
 
-    if is_data := (path / "manifest.json").is_file():
-        facts = fingerprint(path)
-        print(json.dumps(facts) if as_program else "\n".join(lines(facts)))
-    if (to if is_data else sheets) is not None:
-        option, kind = ("--to", "one DICOM series") if is_data else ("--sheets", "a data folder")
-        raise BadInput(f"{path}: {option} is for {kind}, and this is none. Leave it out.")
-    if is_data:
-        if sheets is not None:
-            _write_sheets(path, sheets, quiet=as_program)
-        return
     _expect_series(path, to)
     series = census(path)
     check(series)
     volume = convert(series)
     facts = describe(series, volume)
-    if as_program:
-        print(json.dumps(facts))
-    else:
-        for name, value in facts.items():
-            print(f"{name:<14} {value}")
+    print(json.dumps(facts) if as_program else "\n".join(series_lines(facts)))
     if to is not None:
         save_nifti(volume, to)
         print("" if as_program else f"series -> {to}\n", end="")

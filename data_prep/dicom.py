@@ -9,10 +9,12 @@ import pydicom
 from dicom2nifti.convert_dicom import dicom_array_to_nifti
 from dicom2nifti.exceptions import ConversionError, ConversionValidationError
 from numpy.typing import NDArray
+from pydicom.uid import UID
 
 from data_prep.dicom_census import BadSeries, SeriesCensus, census, slice_words
 from data_prep.dicom_faults import TILT_TOLERANCE_DEG, check
 from data_prep.volume import Volume, to_ras
+from data_prep.words import counted
 
 __all__ = ["BadSeries", "SeriesCensus", "census", "check", "convert", "describe", "read_series"]
 
@@ -44,11 +46,10 @@ def read_series(folder: Path) -> Volume:
 
 def convert(series: SeriesCensus) -> Volume:
     """As `read_series`, for a census that has passed `check`."""
-    datasets = []
-    for index in range(len(series.slices)):
-        dataset = _read(series, index)
-        dataset.InstanceNumber = index + 1  # dicom2nifti takes jumps in it for several stacks
-        datasets.append(dataset)
+    datasets = [_read(series, index) for index in range(len(series.slices))]
+    _refuse_short(series, datasets)
+    for number, dataset in enumerate(datasets, start=1):
+        dataset.InstanceNumber = number  # dicom2nifti takes jumps in it for several stacks
     try:
         image = dicom_array_to_nifti(datasets, None, reorient_nifti=False)["NII"]
     except _REFUSALS as error:
@@ -82,7 +83,23 @@ def _read(series: SeriesCensus, index: int) -> pydicom.Dataset:
             return dataset
     except (EOFError, struct.error):  # it ends within a tag
         pass
-    raise BadSeries(series.folder, [f"{slice_words(series, index)} holds no pixels"])
+    raise BadSeries(series.folder, [f"{slice_words(series, index)} holds no whole pixels"])
+
+
+def _refuse_short(series: SeriesCensus, datasets: list[pydicom.Dataset]) -> None:
+    """Name the first slice whose pixels end too early. Compressed ones have no fixed length."""
+    short = []
+    for index, dataset in enumerate(datasets):
+        bits = int(dataset.get("BitsAllocated") or 0)
+        expected = dataset.Rows * dataset.Columns * dataset.get("SamplesPerPixel", 1) * bits // 8
+        found = len(dataset.PixelData or b"")
+        if found < expected and not UID(series.slices[index].syntax).is_compressed:
+            short.append((index, f"{found} of {expected} bytes"))
+    if short:
+        (first, words), num = short[0], len(short) - 1
+        more = f", and {counted(num, 'more slice')} of {len(datasets)}" if num else ""
+        told = f"{slice_words(series, first)}: pixels cut short, {words}{more}"
+        raise BadSeries(series.folder, [told])
 
 
 def describe(series: SeriesCensus, volume: Volume) -> dict[str, Any]:
@@ -102,6 +119,21 @@ def describe(series: SeriesCensus, volume: Volume) -> dict[str, Any]:
         "unit": "HU" if series.slices[0].modality == "CT" else "raw",
         "percentiles": {str(rank): float(v) for rank, v in zip(ranks, values, strict=True)},
     }
+
+
+def series_lines(facts: dict[str, Any]) -> list[str]:
+    """What `describe` found, for a person, one fact a line."""
+    values = ", ".join(f"p{rank} {value:.5g}" for rank, value in facts["percentiles"].items())
+    told = {
+        "modality": facts["modality"],
+        "shape": " x ".join(map(str, facts["shape"])),
+        "spacing": " x ".join(f"{step:g}" for step in facts["spacing_mm"]) + " mm",
+        "orientation": facts["orientation"],
+        "slices": facts["num_slices"],
+        "stray files": facts["num_stray"],
+        "percentiles": f"{values} {facts['unit']}",
+    }
+    return [f"{name:<14} {text}" for name, text in told.items()]
 
 
 def _orientation_words(normal: NDArray[np.float64]) -> str:

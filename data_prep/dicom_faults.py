@@ -11,6 +11,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from data_prep.dicom_census import SAME_PLACE_MM, BadSeries, SeriesCensus, slice_words
+from data_prep.words import counted
 
 GAP_TOLERANCE = 0.02
 """Share of the median gap by which a gap between slices may differ: header rounding passes."""
@@ -114,7 +115,8 @@ def _stacking(series: SeriesCensus) -> list[str]:
     """Faults of a stack of parallel slices."""
     reasons = []
     if len(series.slices) < MIN_SLICES:
-        reasons.append(f"only {len(series.slices)} slices, expected at least {MIN_SLICES}")
+        found = counted(len(series.slices), "slice")
+        reasons.append(f"only {found}, expected at least {MIN_SLICES}")
     doubled = np.flatnonzero(series.gaps_mm < SAME_PLACE_MM)
     if doubled.size:
         reasons.append(f"doubled slices: {doubled.size}, first {_between(series, doubled[0])}")

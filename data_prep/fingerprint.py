@@ -72,7 +72,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
         "status": _counted(facts["status"]),
         "split": facts["split"],
         "cases": _counted(facts["cases"]),
-        "slices": _counted(facts["slices"]),
+        "slices": _counted({name: facts["slices"][name] for name in ("train", "val")})
+        + "; test patients stay whole volumes",
         "masks": _counted(facts["masks"]),
         "CT size": " x ".join(_spread(one, "g") for one in facts["ct_shape"]),
         "CT spacing": " x ".join(_spread(one, ".3g") for one in facts["ct_spacing_mm"]) + " mm",

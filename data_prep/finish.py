@@ -23,6 +23,7 @@ from data_prep.shards import manifest_digest
 from data_prep.slices import pick_slices
 from data_prep.split_rules import SPLITS, STRATA
 from data_prep.splits import BadSplit, split_patients
+from data_prep.words import counted
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def finish(
     """
     records = _without_twins(records, known)
     usable = [record for record in records if record.status != "refused"]
-    if len(usable) < 3:
-        raise BadSplit(_too_few(records, len(usable)))
+    refused = {one.subject: one.reason for one in records if one.status == "refused"}
+    refuse_too_few(len(usable), refused)
     splits = split_patients(
         {one.subject: patient_of[one.subject] for one in usable},
         known,
@@ -69,6 +70,19 @@ def finish(
     return manifest
 
 
+def refuse_too_few(num_usable: int, refused: Mapping[str, str]) -> None:
+    """Raise `BadSplit` for fewer than 3 usable cases, with some of those `refused` (id, reason)."""
+    if num_usable >= 3:
+        return
+    reasons = "; ".join(f"{subject}: {reason}" for subject, reason in list(refused.items())[:5])
+    more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+    whole = counted(num_usable + len(refused), "case")
+    raise BadSplit(
+        f"{num_usable} usable of {whole}, expected at least 3: one each to train, validate and "
+        f"test. Refused: {reasons or 'none'}{more}. Mend these or add patients."
+    )
+
+
 def read_splits(data: Path) -> dict[str, Split]:
     """The stored splits; empty on the first run. Another word than a split's is a `BadSplit`."""
     path = data / "splits.json"
@@ -84,17 +98,19 @@ def read_splits(data: Path) -> dict[str, Split]:
 
 def _place(record: CaseRecord, split: Split, files: SliceFiles) -> CaseRecord:
     """Put the shards that the split keeps into DATA, unless they are there."""
-    subject = record.subject
+    subject, config = record.subject, files.config.shard_hash
     if record.split == split:
         return record
     listed, num_slices = dict(record.files), 0
     if split != "test":
-        table = _for_split(read_table(slices_at(files.work, subject)), split, files.config)
+        table = read_table(slices_at(files.work, subject), config=config)
+        table = _for_split(table, split, files.config)
         name, num_slices = f"slices/{subject}.parquet", table.num_rows
-        listed[name] = write_table(table, files.data / name)
+        listed[name] = write_table(table, files.data / name, config=config)
     if split != "train":
+        table = read_table(volume_at(files.work, subject), config=config)
         name = f"volumes/{subject}.parquet"
-        listed[name] = write_table(read_table(volume_at(files.work, subject)), files.data / name)
+        listed[name] = write_table(table, files.data / name, config=config)
     record = replace(record, files=listed, num_slices=num_slices, split=split)
     save_record(record, files.work)
     slices_at(files.work, subject).unlink()
@@ -137,16 +153,6 @@ def _refused_twin(record: CaseRecord, twins: Mapping[str, str]) -> CaseRecord:
     pictures = {name: sha for name, sha in record.files.items() if name.startswith("contact/")}
     reason = f"{same}: one patient under two ids; keep one"
     return replace(record, status="refused", reason=reason, files=pictures)
-
-
-def _too_few(records: Sequence[CaseRecord], num_usable: int) -> str:
-    refused = [record for record in records if record.status == "refused"]
-    reasons = "; ".join(f"{one.subject}: {one.reason}" for one in refused[:5])
-    more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
-    return (
-        f"{num_usable} usable of {len(records)} cases, expected at least 3: one each to train, "
-        f"validate and test. Refused: {reasons or 'none'}{more}. Mend these or add patients."
-    )
 
 
 def _write_cases(records: Sequence[CaseRecord], splits: Mapping[str, Split], path: Path) -> str:

@@ -10,8 +10,8 @@ from data_prep.mutual import ARM_MM, STEP_MM, Places, apply, climb, moving, scat
 from data_prep.slices import field_of_view
 from data_prep.volume import Volume, resample
 
-SEARCHED_MM = 4.0
-"""An offset that comes out at least this long may well be longer."""
+SEARCHED_MM, SEARCHED_DEG = 4.0, 4.0
+"""A shift or turn that comes out at least this large may well be larger."""
 
 _REACH = np.full(6, 6.0)
 """Of each shift and turn, so that one of 4 mm comes out whole, also on top of a pair's own."""

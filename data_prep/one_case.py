@@ -25,6 +25,7 @@ from data_prep.sources import Case, load_head, load_pair, load_readable
 from data_prep.volume import Volume
 from data_prep.volume_shards import encode_volumes
 from data_prep.windows import pixel_in_mm
+from data_prep.words import apart
 
 MIN_HEAD_KEPT = 0.98
 
@@ -70,8 +71,10 @@ def _prepare(job: Job, record: CaseRecord) -> CaseRecord:
         files=_draw(job, stack, record.status),
     )
     if record.status != "refused":
-        write_table(slice_table(volumes, stack, chosen), slices_at(job.work, job.subject))
-        write_table(encode_volumes(volumes), volume_at(job.work, job.subject))
+        made_with = job.config.shard_hash
+        slices = slice_table(volumes, stack, chosen)
+        write_table(slices, slices_at(job.work, job.subject), config=made_with)
+        write_table(encode_volumes(volumes), volume_at(job.work, job.subject), config=made_with)
     return record
 
 
@@ -160,8 +163,9 @@ def _judge_cut(record: CaseRecord, stack: SliceStack, *, allow_cut: bool) -> Cas
     for what, share in kept.items():
         if share < MIN_HEAD_KEPT and not allow_cut:
             refused = True
+            kept_share, least = apart(share, MIN_HEAD_KEPT, "%", places=1)
             reasons.append(
-                f"the slice grid holds {share:.1%} of the {what}, expected {MIN_HEAD_KEPT:.0%}: "
+                f"the slice grid holds {kept_share} of the {what}, expected {least}: "
                 "take a larger --size or --pixel-mm, or --allow-cut"
             )
     if len(stack.qualifying()) == 0:
@@ -175,7 +179,8 @@ def _draw(job: Job, stack: SliceStack, status: Status) -> dict[str, str]:
     if not stack.head.any():
         return {}
     path = job.data / (name := f"contact/{job.subject}.png")
-    title = f"{job.subject}: {status}"
+    # A case that is taken now may turn out another's twin; one that is refused stays so.
+    title = f"{job.subject}: refused" if status == "refused" else job.subject
     contact_sheet(stack.mr.raw(), stack.ct_hu, stack.head, stack.skull, title=title, path=path)
     return {name: sha256_of(path)}
 

@@ -12,23 +12,29 @@ from data_prep.metadata import BadInput, SeriesRow, read_metadata
 from data_prep.registration import BadRegistration, Move, between, is_still, read_moves, words
 from data_prep.rtstruct import find_head
 from data_prep.series import Series, is_t1, look_at
+from data_prep.words import counted
 
 
 @dataclass(frozen=True)
 class Case:
-    """One patient: where the images lie. DICOM: a folder a series; NIfTI or MetaImage: a file."""
+    """One patient: where the images lie. DICOM: a folder a series; NIfTI or MetaImage: a file.
+
+    With a `fault` the patient has no usable pair and is refused; images may then be None.
+    """
 
     subject: str
     """The source's own name of the patient."""
     kind: Literal["dicom", "nifti"]
-    mr: Path
-    ct: Path
+    mr: Path | None = None
+    ct: Path | None = None
     head: Path | None = None
     """An outline of the head on the CT, where the source brings one."""
     head_kind: Literal["file", "rtstruct"] = "file"
     remark: str = ""
     """What speaks against the pair though it was taken; the case is flagged with it. No names."""
     about: About = field(default_factory=About)
+    fault: str = ""
+    """Why there is no pair to prepare. No names, no paths."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Cases of a TCIA download, ordered by subject, and every series that was looked at."""
+    """Subjects of a TCIA download in order, those without a pair too, and every series seen."""
 
     cases: tuple[Case, ...]
     candidates: tuple[Candidate, ...]
@@ -53,9 +59,9 @@ class Pairing:
     """The corrected pairing.csv that it follows."""
 
     @property
-    def num_unpaired(self) -> int:
-        """Subjects of the download that are no case."""
-        return len({one.subject for one in self.candidates}) - len(self.cases)
+    def num_left_out(self) -> int:
+        """Subjects of whom the corrected pairing.csv has none taken."""
+        return len({one.subject for one in self.candidates} - {""}) - len(self.cases)
 
 
 @dataclass
@@ -81,7 +87,8 @@ def find_pairs(collection: Path, by_hand: Path | None = None) -> Pairing:
     objects are read as a check and never applied: one that moves the pair's frame, or that cannot
     be read, becomes the case's remark. A structure set on that frame with a head in it becomes the
     case's head. `by_hand` is a corrected pairing.csv, which decides for the subjects that it
-    names. A subject without a pair is no case; a collection without any raises `BadInput`.
+    names; one with none taken is left out. Any other subject without a pair is a case with a
+    `fault`; a collection without any pair raises `BadInput`.
     """
     rows = read_metadata(collection)
     listed: dict[str, Series] = {}
@@ -93,14 +100,17 @@ def find_pairs(collection: Path, by_hand: Path | None = None) -> Pairing:
     for series in listed.values():
         subjects[series.row.subject].append(series)
     chosen = {name: _choose(found, verdicts) for name, found in subjects.items()}
-    if by_hand is not None:
-        for name, taken in read_choices(by_hand, listed).items():
-            chosen[name] = _overrule(subjects[name], taken, verdicts)
+    choices = {} if by_hand is None else read_choices(by_hand, listed)
+    for name, taken in choices.items():
+        chosen[name] = _overrule(subjects[name], taken, verdicts)
+    left_out = {"", *(name for name, taken in choices.items() if not taken)}
     cases = tuple(
-        _case(pair, subjects[name], verdicts) for name in sorted(chosen) if (pair := chosen[name])
+        _case(pair, subjects[name], verdicts) if pair else _without_pair(subjects[name], verdicts)
+        for name, pair in sorted(chosen.items())
+        if name not in left_out
     )
     candidates = _candidates(rows, verdicts)
-    if not cases:
+    if all(case.fault for case in cases):
         reasons = Counter(candidate.reason for candidate in candidates)
         told = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
         raise BadInput(
@@ -204,6 +214,17 @@ def _case(pair: tuple[Series, ...], found: Sequence[Series], verdicts: _Verdicts
     )
 
 
+def _without_pair(found: Sequence[Series], verdicts: _Verdicts) -> Case:
+    """A subject's case without images: what is wrong with its CTs and its MRs."""
+    told = []
+    for kind in ("CT", "MR"):
+        uids = [one.row.series_uid for one in found if one.row.modality == kind]
+        counts = Counter(verdicts.reasons[uid] for uid in uids)
+        told += [f"{kind}: {reason}" if count == 1 else f"{count} {kind}: {reason}"
+                 for reason, count in counts.most_common()] or [f"no {kind} listed"]  # fmt: skip
+    return Case(found[0].row.subject, "dicom", fault=f"no usable pair ({'; '.join(told)})")
+
+
 def _objections(frame_uid: str, found: Sequence[Series]) -> list[str]:
     """What the subject's registration objects say against MR and CT lying in one frame."""
     objections = []
@@ -223,7 +244,8 @@ def _explain_moved(
 ) -> None:
     """Say of an MR on another frame how far a registration object moves it to a CT's."""
     for registration, moves, fault in _registrations(found):
-        told = f"is no check: {fault}" if fault else f"read as a check of {len(moves)} frames"
+        checked = f"read as a check of {counted(len(moves), 'frame')}"
+        told = f"is no check: {fault}" if fault else checked
         verdicts.explain([registration], told)
         for mr in mrs:
             matrices = [between(moves, mr.frame_uid, ct.frame_uid) for ct in cts]

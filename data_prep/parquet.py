@@ -24,17 +24,16 @@ class ShardError(PctError):
     """A data folder or one of its files that is missing, damaged, foreign or out of date."""
 
 
-def write_table(table: pa.Table, path: Path, *, facts: Mapping[str, str] | None = None) -> str:
+def write_table(table: pa.Table, path: Path, *, config: str = "") -> str:
     """Write `table` under a temporary name, rename it to `path`, return the file's sha256.
 
     zstd, no dictionaries or statistics (pixels have none worth keeping), groups of `ROWS_A_GROUP`,
-    CRC on every page. The versions of schema and arithmetic go into the file's metadata, with
-    `facts`.
+    CRC on every page. The versions of schema and arithmetic go into the file's metadata; of a
+    shard, also `config`, the hash of the settings that decide its numbers.
     """
-    stamped = {"pct.schema": str(SCHEMA_VERSION), "pct.prep": str(PREP), **(facts or {})}
     with renamed(path) as temporary:
         pq.write_table(
-            table.replace_schema_metadata(stamped),
+            table.replace_schema_metadata(_stamps(config)),
             temporary,
             compression="zstd",
             compression_level=3,
@@ -47,12 +46,12 @@ def write_table(table: pa.Table, path: Path, *, facts: Mapping[str, str] | None 
 
 
 def read_table(
-    path: Path, *, schema: pa.Schema | None = None, sha256: str | None = None
+    path: Path, *, schema: pa.Schema | None = None, sha256: str | None = None, config: str = ""
 ) -> pa.Table:
     """Read a file whole; `sha256` is what the manifest says, `schema` what it must hold.
 
     Raises `ShardError`, naming the file and the remedy, when it is missing, damaged, truncated,
-    not one of ours, or of another schema or arithmetic version.
+    not one of ours, of another schema or arithmetic version, or of other settings than `config`.
     """
     try:
         content = path.read_bytes()
@@ -69,7 +68,7 @@ def read_table(
         raise ShardError(
             f"{path}: damaged or no Parquet file ({error}). Run `pct prep` again."
         ) from error
-    _check_versions(path, table.schema.metadata or {})
+    _check_stamps(path, table.schema.metadata or {}, _stamps(config))
     if schema is not None and not table.schema.equals(schema, check_metadata=False):
         found = ", ".join(table.schema.names)
         raise ShardError(
@@ -79,13 +78,19 @@ def read_table(
     return table
 
 
-def _check_versions(path: Path, facts: Mapping[bytes, bytes]) -> None:
-    for key, expected in (("pct.schema", SCHEMA_VERSION), ("pct.prep", PREP)):
+def _stamps(config: str) -> dict[str, str]:
+    versions = {"pct.schema": str(SCHEMA_VERSION), "pct.prep": str(PREP)}
+    return versions | ({"pct.config": config} if config else {})
+
+
+def _check_stamps(path: Path, facts: Mapping[bytes, bytes], stamps: Mapping[str, str]) -> None:
+    for key, expected in stamps.items():
         found = facts.get(key.encode(), b"none").decode(errors="replace")
-        if found != str(expected):
-            raise ShardError(
-                f"{path}: {key} is {found}, this program reads {expected}. Run `pct prep` again."
-            )
+        if found != expected:
+            told = f"{key} is {found}, this program reads {expected}"
+            if key == "pct.config":
+                told = f"made with other settings ({key} {found}) than the manifest's ({expected})"
+            raise ShardError(f"{path}: {told}. Run `pct prep` again.")
 
 
 def write_json(content: Any, path: Path) -> str:

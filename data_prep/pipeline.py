@@ -12,7 +12,7 @@ from data_prep import masks
 from data_prep.by_hand import was_edited
 from data_prep.content import content_of, stamps_of
 from data_prep.errors import PctError
-from data_prep.finish import SliceFiles, finish, read_splits
+from data_prep.finish import SliceFiles, finish, read_splits, refuse_too_few
 from data_prep.pairing import Candidate, Case, Pairing
 from data_prep.parquet import sha256_of
 from data_prep.privacy import (
@@ -32,8 +32,9 @@ from data_prep.records import (
     volume_at,
 )
 from data_prep.schema import PREP, SCHEMA_VERSION, Manifest, Split
-from data_prep.split_rules import keep_rule, splits_by_hand
-from data_prep.tasks import HERE, Tasks, run_jobs
+from data_prep.split_rules import SplitRule, keep_rule, splits_by_hand
+from data_prep.splits import split_patients
+from data_prep.tasks import HERE, Tasks, refuse_dead, run_jobs
 
 __all__ = ["BadPrep", "CaseRecord", "PrepConfig", "RefusedCase", "prepare"]
 
@@ -62,15 +63,19 @@ def prepare(
     A case that cannot be used becomes a refused row of cases.parquet and the rest go on; with
     `strict` it raises `RefusedCase`. Cases whose files and settings are unchanged and whose
     results are intact are not done again; a run with nothing to do leaves every byte in place.
-    `tasks` says whether cases run in this process or as Ray tasks.
-    `on_case` hears each record in turn, in no fixed order. A `Pairing` also leaves pairing.csv in
-    the private folder. Raises `BadPrep` for a
-    folder in use or a twice-named patient, `BadSplit` for fewer than 3 usable patients,
-    `SegmentationFailed` where a back end that was asked for is not there. What `auto` takes is
-    settled here, once: a case where it then stops is refused, for masks of two kinds do not mix.
+    `tasks` says whether cases run in this process or as Ray tasks. `on_case` hears each record in
+    turn, in no fixed order. A `Pairing` also leaves pairing.csv in the private folder.
+
+    Raises `BadAddress` for a cluster that does not answer, `BadPrep` for a folder in use or a
+    twice-named patient, `BadSplit` for fewer than 3
+    usable patients or a rule that does not fit them (before any case is prepared, where that is
+    known by then), `SegmentationFailed` where a back end that was asked for is not there. What
+    `auto` takes is settled here, once: a case where it then stops is refused, for masks of two
+    kinds do not mix.
     """
     to = to.absolute()
     _refuse_foreign(to)
+    refuse_dead(tasks.address)
     config = config.model_copy(update={"masks": masks.choose(config.masks, config.setup)})
     private = private_folder(to)
     try:
@@ -96,17 +101,14 @@ def _prepare(
     work = private_folder(to) / "work"
     work.mkdir(exist_ok=True)
     jobs = _jobs(cases, to, work, config)
-    known, patient_of = read_splits(to), {job.subject: job.case.subject for job in jobs}
-    keep_rule(work / "split.rule", config.split, drawn=bool(known))
-    if config.split.kind == "file":
-        known = splits_by_hand(config.split, patient_of, known) | known
+    known = _known_splits(jobs, read_splits(to), config.split, work)
     records = {job.subject: record for job in jobs if (record := _done_before(job, known))}
     to_do = [job for job in jobs if job.subject not in records]
     if to_do:
         (to / "manifest.json").unlink(missing_ok=True)
     for record in records.values():
         _tell(record, on_case, strict=strict)
-    for record in run_jobs(to_do, tasks):
+    for record in run_jobs(sorted(to_do, key=lambda job: not job.case.fault), tasks):
         records[record.subject] = record
         _tell(record, on_case, strict=strict)
     key = open_pseudonyms(to, config.ids).fingerprint
@@ -114,11 +116,33 @@ def _prepare(
     settings["split"] = config.split.name
     return finish(
         [records[subject] for subject in sorted(records)],
-        patient_of=patient_of,
+        patient_of={job.subject: job.case.subject for job in jobs},
         known=known,
         files=SliceFiles(to, work, config),
         settings=settings,
     )
+
+
+def _known_splits(
+    jobs: Sequence[Job], known: dict[str, Split], rule: SplitRule, work: Path
+) -> dict[str, Split]:
+    """The stored splits, with those made by hand; what cannot be divided is told at once.
+
+    All cases with a pair are divided as if none of them were to be refused.
+    """
+    patient_of = {job.subject: job.case.subject for job in jobs}
+    unpaired = {job.subject: job.case.fault for job in jobs if job.case.fault}
+    keep_rule(work / "split.rule", rule, drawn=bool(known))
+    if rule.kind == "file":
+        known = splits_by_hand(rule, patient_of, known, unpaired=unpaired) | known
+    refuse_too_few(len(jobs) - len(unpaired), unpaired)
+    split_patients(
+        {subject: name for subject, name in patient_of.items() if subject not in unpaired},
+        known,
+        rule=rule,
+        facts={job.subject: asdict(job.case.about) for job in jobs},
+    )
+    return known
 
 
 def _write_pairing(pairing: Pairing, path: Path) -> None:
@@ -157,7 +181,7 @@ def _jobs(cases: Sequence[Case], to: Path, work: Path, config: PrepConfig) -> li
 
 def _key(case: Case, config: PrepConfig) -> str:
     """Identity of what is done to a case: settings and versions, not its files."""
-    remarks = [case.remark, case.head_kind]
+    remarks = [case.remark, case.head_kind, case.fault]
     facts = [PREP, SCHEMA_VERSION, config.model_dump(), case.subject, remarks]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -197,4 +221,3 @@ def _tell(record: CaseRecord, on_case: OnCase | None, *, strict: bool) -> None:
             f"case {record.subject}: {record.reason.rstrip('.')}. Mend it, or leave out --strict "
             "to go on without it."
         )
-

@@ -13,9 +13,10 @@ from scipy import ndimage
 from data_prep.flips import FlipMargin, flip_margin
 from data_prep.masks import Masks, head_from_mr
 from data_prep.mutual import thinned
-from data_prep.offset import SEARCHED_MM, Offset, offset_of
+from data_prep.offset import SEARCHED_DEG, SEARCHED_MM, Offset, offset_of
 from data_prep.slices import field_of_view
 from data_prep.volume import Volume, resample
+from data_prep.words import apart
 
 Status = Literal["taken", "flagged", "refused"]
 
@@ -124,19 +125,24 @@ def _broken(found: Findings) -> list[str]:
 def _implausible(found: Findings) -> list[str]:
     reasons = []
     if found.head_in_mr < MIN_HEAD_IN_MR:
+        share, least = apart(found.head_in_mr, MIN_HEAD_IN_MR, "%")
         reasons.append(
-            f"only {found.head_in_mr:.0%} of the head lies in the MR's field of view, expected "
-            f"{MIN_HEAD_IN_MR:.0%}; wrong pair, or not registered"
+            f"only {share} of the head lies in the MR's field of view, expected {least}; a slab "
+            "that shows part of the head, a wrong pair, or not registered"
         )
     if found.flip_margin < -FLIP_MARGIN:
         reasons.append(
             f"MR and CT are mirrored: flipped {found.best_other_flip} they fit better (margin "
             f"{found.flip_margin:+.1%}); check the export's orientation"
         )
+    elif is_beyond(found.offset):
+        reasons.append(
+            f"{_place(found.offset)}; the search ends at {SEARCHED_MM:.0f} mm and "
+            f"{SEARCHED_DEG:.0f} degrees, so it may be more; register it anew"
+        )
     if found.head_dice < MIN_HEAD_DICE:
         reasons.append(
-            f"the heads in MR and CT overlap by a Dice of {found.head_dice:.2f}, expected "
-            f"{GOOD_HEAD_DICE}; wrong pair, not registered, or a mask that is no head's outline"
+            f"{_overlap(found)}; wrong pair, not registered, or a mask that is no head's outline"
         )
     for what, value, (low, high) in (
         ("around the head", found.air_hu, AIR_HU_RANGE),
@@ -160,21 +166,41 @@ def _misplaced(found: Findings) -> list[str]:
             f"orientation undecided: as stored and flipped {found.best_other_flip} fit equally "
             f"well (margin {found.flip_margin:+.1%}); look at the contact sheet"
         )
-    offset = found.offset
-    if offset.mm > MAX_OFFSET_MM or offset.turn_deg > MAX_TURN_DEG:
-        x, y, z = offset.shift_mm
-        limit = ", the search's limit, perhaps more," if offset.mm >= SEARCHED_MM else ""
+    if is_off(found.offset) and not is_beyond(found.offset):
+        _, most_mm = apart(found.offset.mm, MAX_OFFSET_MM, places=1)
         reasons.append(
-            f"MR lies {offset.mm:.1f} mm{limit} ({x:+.1f}, {y:+.1f}, {z:+.1f} to the right, front "
-            f"and top) and {offset.turn_deg:.1f} degrees off the CT, expected at most "
-            f"{MAX_OFFSET_MM} mm and {MAX_TURN_DEG:.0f} degrees; register it anew"
+            f"{_place(found.offset)}, expected at most {most_mm} mm and {MAX_TURN_DEG:.0f} "
+            "degrees; register it anew"
         )
     if MIN_HEAD_DICE <= found.head_dice < GOOD_HEAD_DICE:
         reasons.append(
-            f"the heads in MR and CT overlap by a Dice of {found.head_dice:.2f}, expected "
-            f"{GOOD_HEAD_DICE}; look at the contact sheet for another patient or a poor mask"
+            f"{_overlap(found)}; look at the contact sheet for another patient or a poor mask"
         )
     return reasons
+
+
+def is_off(offset: Offset) -> bool:
+    """Whether an offset is worth a flag, or more."""
+    return offset.mm > MAX_OFFSET_MM or offset.turn_deg > MAX_TURN_DEG
+
+
+def is_beyond(offset: Offset) -> bool:
+    """Whether an offset reaches the end of the search, so that it is not even measured."""
+    return offset.mm >= SEARCHED_MM or offset.turn_deg >= SEARCHED_DEG
+
+
+def _place(offset: Offset) -> str:
+    x, y, z = offset.shift_mm
+    length_mm, _ = apart(offset.mm, MAX_OFFSET_MM, places=1)
+    return (
+        f"MR lies {length_mm} mm ({x:+.1f}, {y:+.1f}, {z:+.1f} to the right, front and top) and "
+        f"{offset.turn_deg:.1f} degrees off the CT"
+    )
+
+
+def _overlap(found: Findings) -> str:
+    dice, good = apart(found.head_dice, GOOD_HEAD_DICE, places=2)
+    return f"the heads in MR and CT overlap by a Dice of {dice}, expected {good}"
 
 
 def _unusual(found: Findings) -> list[str]:
@@ -188,9 +214,10 @@ def _unusual(found: Findings) -> list[str]:
             "HU of soft tissue; is the CT calibrated, the head mask the head's?"
         )
     if found.dense_outside > MAX_DENSE_OUTSIDE:
+        share, most = apart(found.dense_outside, MAX_DENSE_OUTSIDE, "%")
         reasons.append(
-            f"{found.dense_outside:.0%} of the CT outside the head lie above {DENSE_HU} HU, "
-            f"expected {MAX_DENSE_OUTSIDE:.0%} at most even with a frame; padding with a lost sign?"
+            f"{share} of the CT outside the head lie above {DENSE_HU} HU, expected {most} at most "
+            "even with a frame; padding with a lost sign?"
         )
     return reasons
 

@@ -20,7 +20,7 @@ from data_prep.pairing import Case
 from data_prep.parquet import read_json, write_json
 from data_prep.privacy import IdPolicy
 from data_prep.quality import Status
-from data_prep.schema import Arm, Split
+from data_prep.schema import Arm, Split, config_hash
 from data_prep.split_rules import RANKED, SplitRule
 from data_prep.totalseg import Segmenter, Setup
 from data_prep.windows import CROP_PIXEL_MM, RESIZE_FIELD_MM, At, Pixel
@@ -81,6 +81,11 @@ class PrepConfig(BaseModel):
         """Pixel size of the slices in mm, or the word that says whose."""
         default = RESIZE_FIELD_MM / self.size if self.arm == "resize" else CROP_PIXEL_MM
         return self.pixel_mm or default
+
+    @property
+    def shard_hash(self) -> str:
+        """The hash that this folder's shards hold, of the settings that decide their numbers."""
+        return config_hash({**self.model_dump(), "pixel_mm": self.pixel})
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ DATA/volumes/ID.parquet      whole volumes: MR and CT, each on its own grid (val
 DATA/contact/ID.png          a contact sheet a case
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,14 +20,26 @@ from numpy.typing import NDArray
 
 from data_prep.volume import Volume
 
-SCHEMA_VERSION = 2
-"""Raised when a column changes meaning; another version is refused on reading."""
+SCHEMA_VERSION = 3
+"""Raised when a column or the metadata changes meaning; another is refused on reading."""
 
 PREP = 3
 """Raised when the numbers in a shard change for the same input (kept by a golden-shard test)."""
 
 Split = Literal["train", "val", "test"]
 Arm = Literal["resize", "crop"]
+
+
+SHARD_SETTINGS = (
+    "arm", "size", "pixel_mm", "crop_at", "max_slices", "masks", "segmenter", "fast", "seed",
+)  # fmt: skip
+"""Settings that decide which numbers a shard holds, by their names in `Manifest.settings`."""
+
+
+def config_hash(settings: Mapping[str, Any]) -> str:
+    """Start of a sha256 over `SHARD_SETTINGS`, stored in each shard as `pct.config`."""
+    facts = {name: settings.get(name) for name in SHARD_SETTINGS}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 MASKS = ("head", "skull", "valid")

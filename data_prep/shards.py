@@ -1,7 +1,7 @@
 """A data folder read: manifest, slice pairs, whole volumes, the case table.
 
-Every file is checked against the manifest's sha256 and its own page checksums when it is read;
-what does not match raises `ShardError` with the file and the remedy.
+Every file is checked against the manifest's sha256 and settings and its own page checksums when it
+is read; what does not match raises `ShardError` with the file and the remedy.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from data_prep.schema import (
     SliceGrid,
     Slices,
     Split,
+    config_hash,
     slice_schema,
     slices_from,
 )
@@ -90,13 +91,15 @@ def read_slices(data: Path, split: Split) -> Slices:
     """
     manifest = read_manifest(data)
     size, total = manifest.grid.size, manifest.num_slices.get(split, 0)
+    schema, config = slice_schema(size), config_hash(manifest.settings)
     columns = _empty_columns(total, size, len(manifest.mr_channels))
     start = 0
     for subject in _cases(data, manifest, split):
         name = f"slices/{subject}.parquet"
         if name not in manifest.files:
             continue
-        table = read_table(data / name, schema=slice_schema(size), sha256=manifest.files[name])
+        sha256 = manifest.files[name]
+        table = read_table(data / name, schema=schema, sha256=sha256, config=config)
         stop = start + table.num_rows
         if stop > total:
             raise ShardError(f"{data / name}: more rows than the manifest counts. {_FINISH}")
@@ -118,7 +121,8 @@ def read_volumes(data: Path, subject: str) -> CaseVolumes:
         raise ShardError(
             f"{data}: no volume of {subject!r}; volumes are kept of {', '.join(kept) or 'nobody'}."
         )
-    table = read_table(data / name, sha256=manifest.files[name])
+    config = config_hash(manifest.settings)
+    table = read_table(data / name, sha256=manifest.files[name], config=config)
     return decode_volumes(table, _splits(data, manifest)[subject], path=data / name)
 
 

@@ -17,6 +17,7 @@ from data_prep.atomic import renamed
 from data_prep.fingerprint import ABOUT, MEASURES
 from data_prep.parquet import ShardError
 from data_prep.shards import read_case_table, read_manifest
+from data_prep.words import counted
 
 STATUSES = ("refused", "flagged", "taken")
 """In the order of the page: what needs a look comes first."""
@@ -38,7 +39,7 @@ def write_sheets(data: Path, page: Path) -> Path:
     status = Counter(row["status"] for row in rows)
     template = resources.files("data_prep").joinpath("sheets.html").read_text(encoding="utf-8")
     filled = Template(template).substitute(
-        title=escape(f"{data.resolve().name}: {len(rows)} cases"),
+        title=escape(f"{data.resolve().name}: {counted(len(rows), 'case')}"),
         summary=escape(_summary(rows)),
         filters="".join(_filter(name, status[name]) for name in STATUSES if status[name]),
         cases="\n".join(_case(row, _picture(data, row["subject"], files)) for row in rows),
@@ -78,7 +79,7 @@ def _case(row: Mapping[str, Any], picture: str | None) -> str:
     drawn = (
         f'<img alt="slices of {escape(row["subject"])}" decoding="async" src="{picture}">'
         if picture
-        else '<p class="none">No picture: neither image could be read.</p>'
+        else '<p class="none">No picture: no image could be read.</p>'
     )
     return (
         f'<article class="{row["status"]}" data-status="{row["status"]}"><header>'

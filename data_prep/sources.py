@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from data_prep.metadata import BadInput
 from data_prep.pairing import Candidate, Case, Pairing, find_pairs
 from data_prep.rtstruct import BadOutline, draw_head
 from data_prep.volume import BadVolume, Grid, Volume, load_image, to_ras
+from data_prep.words import counted
 
 __all__ = ["BadCase", "BadInput", "Candidate", "Case", "Pairing", "Source",
            "find_cases", "find_pairs", "load_head", "load_pair", "load_readable",
@@ -32,12 +33,12 @@ class BadCase(PctError):
 
 
 def find_cases(source: Source, folder: Path) -> list[Case]:
-    """The cases of a collection, ordered by subject; never none.
+    """The cases of a collection, ordered by subject, perhaps with a `fault`; never none.
 
     `tcia`: a download with metadata.csv. `synthrad`: one folder a patient, up to three levels
     down, with mr, ct and perhaps mask, each as .nii.gz, .nii or .mha. `nifti`: `folder` is a CSV
-    with the columns subject, mr, ct and perhaps head, paths of such files relative to it. Anything
-    amiss raises `BadInput` that lists it all.
+    with the columns subject, mr, ct and perhaps head, paths of such files relative to it. A table
+    or folder that cannot be read as such raises `BadInput`, which lists all that is amiss.
     """
     if source == "tcia":
         return list(find_pairs(folder).cases)
@@ -45,8 +46,8 @@ def find_cases(source: Source, folder: Path) -> list[Case]:
     names = Counter(case.subject for case in cases)
     if twice := [name for name, count in sorted(names.items()) if count > 1]:
         raise BadInput(
-            f"{folder}: {len(twice)} subjects occur twice: {', '.join(twice)}. Expected one pair a "
-            "patient. Give each a name of its own."
+            f"{folder}: {counted(len(twice), 'subject')} more than once: {', '.join(twice)}. "
+            "Expected one pair a patient. Give each a name of its own."
         )
     return sorted(cases, key=lambda case: case.subject)
 
@@ -60,8 +61,11 @@ def with_facts(cases: Sequence[Case], path: Path) -> tuple[Case, ...]:
 def load_pair(case: Case) -> tuple[Volume, Volume]:
     """MR (float32, raw units) and CT (int16 HU) of a case, each RAS and on its own grid.
 
-    Raises `BadCase`, which says which image and what is wrong with it but names no path.
+    Raises `BadCase`, which says which image and what is wrong with it but names no path; of a case
+    with a fault, that.
     """
+    if case.fault or case.mr is None or case.ct is None:
+        raise BadCase(case.fault)
     mr, ct = _load(case.mr, case.kind, "MR"), _load(case.ct, case.kind, "CT")
     hu = ct.array
     if hu.dtype != np.int16:
@@ -74,7 +78,8 @@ def load_readable(case: Case) -> dict[str, Volume]:
     found = {}
     for what, path in (("MR", case.mr), ("CT", case.ct)):
         with suppress(PctError):
-            found[what] = _load(path, case.kind, what, finite=False)
+            if path is not None:
+                found[what] = _load(path, case.kind, what, finite=False)
     return found
 
 
@@ -125,28 +130,21 @@ def _synthrad(folder: Path) -> list[Case]:
             f"{folder}: holds no patient. Expected PATIENT/mr and ct in it, as .nii.gz or .mha, or "
             "up to two folders below."
         )
-    wrong = [
-        f"{patient.relative_to(folder)} has {'two' if files[name] else 'no'} {name}"
-        for patient, files in sorted(patients.items())
-        for name in ("mr", "ct", "mask")
-        if len(files[name]) > 1 or (not files[name] and name != "mask")
-    ]
-    if wrong:
-        raise BadInput(
-            f"{folder}: {len(wrong)} mistakes: {'; '.join(wrong)}. Expected one mr and one ct in "
-            "each, at most one mask. Add or remove files, or move the folders away."
-        )
-    return [
-        Case(
-            patient.name,
-            "nifti",
-            mr=files["mr"][0],
-            ct=files["ct"][0],
-            head=next(iter(files["mask"]), None),
-            about=of_synthrad_name(patient.name),
-        )
-        for patient, files in patients.items()
-    ]
+    return [_synthrad_case(patient.name, files) for patient, files in patients.items()]
+
+
+def _synthrad_case(name: str, files: Mapping[str, Sequence[Path]]) -> Case:
+    """A patient by what the folder holds; an image that is there twice is not chosen from."""
+    found = {what: files.get(what, ()) for what in ("mr", "ct", "mask")}
+    wrong = " and ".join(
+        f"{'two' if paths else 'no'} {what}"
+        for what, paths in found.items()
+        if len(paths) > 1 or (not paths and what != "mask")
+    )
+    mr, ct, head = (paths[0] if len(paths) == 1 else None for paths in found.values())
+    rule = "expected one mr and one ct, at most one mask; add or remove files"
+    fault = f"its folder has {wrong}, {rule}" if wrong else ""
+    return Case(name, "nifti", mr, ct, head, about=of_synthrad_name(name), fault=fault)
 
 
 def _table(path: Path) -> list[Case]:

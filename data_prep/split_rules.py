@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,12 +87,17 @@ def read_rule(path: Path) -> SplitRule:
 
 
 def splits_by_hand(
-    rule: SplitRule, patient_of: Mapping[str, str], known: Mapping[str, Split]
+    rule: SplitRule,
+    patient_of: Mapping[str, str],
+    known: Mapping[str, Split],
+    *,
+    unpaired: Collection[str] = (),
 ) -> dict[str, Split]:
     """The splits of a rule of kind `file` by case id; all that is wrong with it in one `BadSplit`.
 
     `patient_of` maps each case of the collection to its patient, `known` holds the stored splits.
     Names that are not the collection's are given by their number in the file: they may be ids.
+    The cases `unpaired` have no pair and so no split, whether the file names them or not.
     """
     case_of = {patient: case for case, patient in patient_of.items()}
     case_of |= {case: case for case in (*known, *patient_of)}
@@ -110,12 +115,17 @@ def splits_by_hand(
             wrong.append(f"{case} is {word}, but {known[case]} in the stored splits.json")
         if case is not None:
             found.setdefault(case, word)
-    wrong += [f"{case} is missing" for case in sorted(set(patient_of) - set(found))]
-    wrong += [f"nobody is {split}" for split in SPLITS if split not in found.values()]
+    found = {case: word for case, word in found.items() if case not in unpaired}
+    wrong += _lacking(found, expected={*patient_of} - {*unpaired})
     if wrong:
         more = f"; and {len(wrong) - 20} more" if len(wrong) > 20 else ""
         raise BadSplit(f"--splits: {'; '.join(wrong[:20])}{more}. {_FORM}")
     return {case: split for split in SPLITS for case, word in found.items() if word == split}
+
+
+def _lacking(found: Mapping[str, object], *, expected: set[str]) -> list[str]:
+    missing = [f"{case} is missing" for case in sorted(expected - {*found})]
+    return missing + [f"nobody is {split}" for split in SPLITS if split not in found.values()]
 
 
 def keep_rule(path: Path, rule: SplitRule, *, drawn: bool) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from data_prep.schema import Split
 from data_prep.split_rules import RANKED, SPLITS, BadSplit, SplitRule
+from data_prep.words import counted
 
 __all__ = ["BadSplit", "Facts", "place", "sizes", "split_patients"]
 
@@ -35,8 +36,8 @@ def sizes(num_patients: int) -> tuple[int, int, int]:
     """
     if num_patients < 3:
         raise BadSplit(
-            f"{num_patients} usable patients: expected at least 3, one each to train, validate and "
-            "test. Add patients, or see the reasons in cases.parquet for those refused."
+            f"{counted(num_patients, 'usable patient')}: expected at least 3, one each to train, "
+            "validate and test. Add patients, or mend those refused."
         )
     val = max(1, (2 * num_patients + 5) // 10)
     test = max(2 if num_patients >= 10 else 1, (num_patients + 5) // 10)
@@ -76,8 +77,8 @@ def _cut(ranked: Sequence[str], told: Facts, rule: SplitRule) -> dict[str, Split
     if rule.kind == "kfold":
         if len(ranked) < rule.folds:
             raise BadSplit(
-                f"{len(ranked)} usable patients: expected at least one a fold of {rule.folds}. "
-                "Take fewer folds, or mend the refused cases."
+                f"{counted(len(ranked), 'usable patient')}: expected at least one a fold of "
+                f"{rule.folds}. Take fewer folds, or mend the refused cases."
             )
         dealt = [case for group in _strata(ranked, told, rule) for case in group]
         return {case: _of_fold(number % rule.folds, rule) for number, case in enumerate(dealt)}
@@ -156,7 +157,7 @@ def _refuse_lacking_facts(told: Facts, rule: SplitRule) -> None:
         return
     if unsited := sorted(case for case, site in sites.items() if site is None):
         raise BadSplit(
-            f"--split {rule.name}: the site of {len(unsited)} cases is not known ("
+            f"--split {rule.name}: the site of {counted(len(unsited), 'case')} is not known ("
             f"{', '.join(unsited[:5])}), so they might be of the one that tests. Name it in a "
             "table of facts with `--about`."
         )

@@ -1,12 +1,21 @@
 """Cases one after another in this process, or each as a single-threaded Ray task."""
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from data_prep.errors import PctError
 from data_prep.one_case import prepare_case
 from data_prep.records import CaseRecord, Job
+
+_PATIENCE_S = 5.0
+
+
+class BadAddress(PctError):
+    """A Ray cluster that does not answer, or an address that is none."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +28,31 @@ class Tasks:
 
 
 HERE = Tasks()
+
+
+def refuse_dead(address: str | None) -> None:
+    """Raise `BadAddress` where nothing listens; Ray itself would try for minutes.
+
+    `auto` and `local` are left to Ray.
+    """
+    if address in (None, "auto", "local"):
+        return
+    try:
+        found = urlsplit(f"//{str(address).removeprefix('ray://')}")
+        place = found.hostname, found.port
+    except ValueError:
+        place = None, None
+    if not all(place):
+        raise BadAddress(
+            f"--address {address}: expected auto, local, HOST:PORT or ray://HOST:PORT."
+        )
+    try:
+        socket.create_connection(place, timeout=_PATIENCE_S).close()
+    except OSError as error:
+        raise BadAddress(
+            f"--address {address}: nothing answers there ({error.strerror or error}). Start the "
+            "cluster, or leave out --address."
+        ) from error
 
 
 def run_jobs(jobs: Sequence[Job], tasks: Tasks) -> Iterator[CaseRecord]:

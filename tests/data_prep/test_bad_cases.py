@@ -74,8 +74,8 @@ def test_colours_and_complex_numbers_are_refused(pair, tmp_path, array):
 
 def test_an_mr_that_shows_no_head_is_refused(pair, tmp_path):
     ct = load_nifti(pair / "ct.nii.gz")
-    sheet = np.zeros((32, 32, 32), np.float32)
-    sheet[16] = 100.0
+    sheet = np.ones((128, 128, 96), np.float32)  # zeros would pass for padding
+    sheet[64] = 100.0
     save_nifti(Volume(sheet, ct.affine @ np.diag([0.25, 0.25, 0.125, 1])), tmp_path / "mr.nii")
     reason = refused(tmp_path, tmp_path / "mr.nii", pair / "ct.nii.gz")
     assert reason.startswith("the MR shows no head: nothing of 6 mm or more lies above its thr")

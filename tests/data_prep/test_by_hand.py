@@ -93,7 +93,7 @@ def test_another_mr_may_be_taken_whatever_its_description(cohort, uids):
 def test_a_subject_with_nothing_taken_is_no_case(cohort, uids):
     pairing = find_pairs(cohort, corrected(cohort, **{key(uid): "False" for uid in uids[:2]}))
     assert [case.subject for case in pairing.cases] == ["PHANTOM-001"]
-    assert pairing.num_unpaired == 1
+    assert pairing.num_left_out == 1
     assert told(pairing)[uids[0]] == (False, "left out by hand")
 
 
@@ -119,7 +119,7 @@ def test_a_subject_that_the_file_leaves_out_is_paired_by_the_rule(cohort, uids):
 def test_what_is_no_pair_is_refused_with_its_lines(cohort, uids, changes, message):
     named = {"CT": key(uids[0]), "MR": key(uids[1])}
     path = corrected(cohort, **{named.get(name, name): word for name, word in changes.items()})
-    with pytest.raises(BadInput, match=r"mine\.csv: 1 mistakes: .*Correct the file") as caught:
+    with pytest.raises(BadInput, match=r"mine\.csv: 1 mistake: .*Correct the file") as caught:
         find_pairs(cohort, path)
     assert message in str(caught.value)
 
@@ -172,7 +172,7 @@ def test_a_pairing_corrected_by_hand_is_not_drawn_up_anew(tmp_path, capsys):
     dropped = {key(row["Series UID"]): "False" for row in rows_of(cohort)[:2]}
     ours = {"size": 32, "pixel_mm": 8.0, "masks": "threshold", "ids": "keep"}
     prep("tcia", cohort, data, **ours, pairing=corrected(cohort, **dropped))
-    assert "1 subjects without a pair: see" in capsys.readouterr().out
+    assert "1 subject left out by --pairing" in capsys.readouterr().out
     first = (private / "pairing.csv").read_bytes()
     assert first.count(b"left out by hand") == 2
 

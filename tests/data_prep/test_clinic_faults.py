@@ -34,7 +34,7 @@ def keep_a_slab(files):
 FAULTS = {
     "PHANTOM-000": ("CT", lose_a_slice, "CT: slices missing: 1, first between slice 8 of 19"),
     "PHANTOM-001": ("CT", double_a_slice, "CT: doubled slices: 1, first between slice 9 of 21"),
-    "PHANTOM-002": ("MR", cut_a_file, "MR: dicom2nifti refuses it"),
+    "PHANTOM-002": ("MR", cut_a_file, "MR: slice 9 of 20 (z = "),
     "PHANTOM-003": ("MR", keep_a_slab, "% of the head lies in the MR's field of view, expected 80"),
 }
 

@@ -214,18 +214,37 @@ def test_shuffled_instance_numbers_change_nothing(cohort, ct_folder):
     assert np.array_equal(shuffled.affine, straight.affine)
 
 
-def test_truncated_pixels_are_refused(ct_folder):
+def test_truncated_pixels_are_refused_with_their_slice_and_length(ct_folder):
     file = ct_folder / "1-05.dcm"
     file.write_bytes(file.read_bytes()[:-500])
-    with pytest.raises(BadSeries, match="dicom2nifti refuses it"):
+    with pytest.raises(BadSeries) as caught:
         read_series(ct_folder)
+    told = "slice 5 of 12 (z = -24.0 mm): pixels cut short, 1548 of 2048 bytes"
+    assert caught.value.reasons == (told,)
+
+
+def test_more_slices_cut_short_are_counted(ct_folder):
+    for name in ("1-05.dcm", "1-09.dcm"):
+        (ct_folder / name).write_bytes((ct_folder / name).read_bytes()[:-500])
+    with pytest.raises(BadSeries, match=r"slice 5 of 12 .* 2048 bytes, and 1 more slice of 12"):
+        read_series(ct_folder)
+
+
+@pytest.mark.filterwarnings("ignore:The pixel data is")
+def test_pixels_with_padding_behind_them_are_whole(ct_folder):
+    for file in ct_folder.iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.Rows, dataset.Columns = 31, 31
+        dataset.PixelData = dataset.PixelData[: 2 * 31 * 31] + b"\0\0"
+        dataset.save_as(file)
+    assert read_series(ct_folder).array.shape == (31, 31, 12)
 
 
 def test_a_slice_without_pixels_is_named(ct_folder):
     dataset = pydicom.dcmread(ct_folder / "1-12.dcm")
     del dataset.PixelData
     dataset.save_as(ct_folder / "1-12.dcm")
-    with pytest.raises(BadSeries, match=r"slice 12 of 12 \(z = 88\.0 mm\) holds no"):
+    with pytest.raises(BadSeries, match=r"slice 12 of 12 \(z = 88\.0 mm\) holds no whole pixels"):
         read_series(ct_folder)
 
 

@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813  SimpleITK's own abbreviation
 from scipy.spatial.transform import Rotation
 
-from data_prep.sources import BadCase, BadInput, find_cases, load_head, load_pair
+from data_prep.sources import BadCase, find_cases, load_head, load_pair
 from data_prep.volume import Volume, load_image, save_nifti
 
 AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])
@@ -55,8 +55,9 @@ def test_an_image_in_two_formats_is_refused(tmp_path):
     for name in ("mr", "ct"):
         save_nifti(volume, tmp_path / "p" / f"{name}.nii.gz")
     make_metaimage(tmp_path / "p" / "mr.mha", volume)
-    with pytest.raises(BadInput, match="1 mistakes: p has two mr"):
-        find_cases("synthrad", tmp_path)
+    (case,) = find_cases("synthrad", tmp_path)
+    with pytest.raises(BadCase, match="its folder has two mr, expected one mr and one ct"):
+        load_pair(case)
 
 
 @pytest.mark.parametrize("spoil", ["junk", "cut", "plane", "colour"])

@@ -168,12 +168,16 @@ def test_an_mr_that_lies_off_the_ct_is_flagged_with_the_way_it_lies(phantom, mas
     assert "limit" not in judged.reason
 
 
-def test_an_mr_of_another_place_is_flagged_at_the_least(phantom, masks):
-    judged = verdict(
-        examine(moved(phantom.mr, np.zeros(3), shift_mm=(0, 20, 0)), phantom.ct, masks)
-    )
-    assert "the search's limit, perhaps more" in judged.reason
-    assert "overlap by a Dice of 0.8" in judged.reason
+@pytest.mark.parametrize(
+    ("shift_mm", "turn_deg"),
+    [((0, 0, 8), (0, 0, 0)), ((30, 0, 0), (0, 0, 0)), ((0, 0, 0), (9, 0, 0))],
+)
+def test_an_offset_beyond_the_search_is_refused(phantom, masks, shift_mm, turn_deg):
+    centre = centre_of(masks.head)
+    off = moved(phantom.mr, centre, shift_mm=shift_mm, turn_deg=turn_deg)
+    judged = verdict(examine(off, phantom.ct, masks))
+    assert judged.status == "refused"
+    assert "the search ends at 4 mm and 4 degrees, so it may be more; register" in judged.reason
 
 
 @pytest.mark.parametrize(
@@ -182,10 +186,12 @@ def test_an_mr_of_another_place_is_flagged_at_the_least(phantom, masks):
         ({"offset": Offset((0.0, 1.6, 0.0), 0.0)}, "flagged", "MR lies 1.6 mm (+0.0, +1.6, +0.0"),
         ({"offset": Offset((1.0, 1.0, 0.0), 1.9)}, "taken", ""),
         ({"offset": Offset((0.0, 0.0, 0.0), 2.4)}, "flagged", "and 2.4 degrees off the CT"),
-        ({"offset": Offset((3, 3, 0), 0.0)}, "flagged", "4.2 mm, the search's limit, perhaps more"),
+        ({"offset": Offset((3, 2.6, 0), 3.9)}, "flagged", "MR lies 4.0 mm (+3.0, +2.6, +0.0"),
+        ({"offset": Offset((3, 3, 0), 0.0)}, "refused", "MR lies 4.2 mm (+3.0, +3.0, +0.0"),
+        ({"offset": Offset((0, 0, 0), 4.1)}, "refused", "and 4.1 degrees off the CT; the"),
         ({"offset": Offset()}, "taken", ""),
-        ({"head_dice": 0.89}, "flagged", "a Dice of 0.89, expected 0.9; look at the contact sheet"),
-        ({"head_dice": 0.69}, "refused", "a Dice of 0.69, expected 0.9; wrong pair, not reg"),
+        ({"head_dice": 0.89}, "flagged", "a Dice of 0.89, expected 0.90; look at the"),
+        ({"head_dice": 0.69}, "refused", "a Dice of 0.69, expected 0.90; wrong pair, not"),
         ({"dense_outside": 0.2}, "flagged", "20% of the CT outside the head lie above 2500 HU"),
         ({"dense_outside": 0.04}, "taken", ""),
         ({"head_hu": 95.0}, "flagged", "median in the head is 95, expected 0 to 80 HU of soft"),
@@ -206,7 +212,9 @@ def test_refusals_come_before_doubts_and_a_mirrored_mr_is_not_called_misplaced()
     assert any(part.startswith("MR lies 2.0 mm") for part in parts)
     assert parts[-2].startswith("20% of the CT outside")
     assert verdict(both).status == "refused"
-    assert "MR lies" not in verdict(replace(both, flip_margin=-0.1)).reason
+    for shift_mm in (2.0, 5.0):
+        far = replace(both, flip_margin=-0.1, offset=Offset((shift_mm, 0.0, 0.0), 0.0))
+        assert "MR lies" not in verdict(far).reason
 
 
 def test_what_the_gate_measured_stands_in_the_case_table(made):

@@ -113,7 +113,7 @@ def test_a_registration_that_moves_nothing_leaves_the_pair_as_it_is(cohort):
     write_rows(cohort, [*rows, reg])
     pairing = find_pairs(cohort)
     assert [case.remark for case in pairing.cases] == ["", ""]
-    assert told(pairing)["1.5"] == "read as a check of 1 frames"
+    assert told(pairing)["1.5"] == "read as a check of 1 frame"
 
 
 def test_a_registration_that_moves_the_pair_s_frame_is_a_remark(cohort):

@@ -54,12 +54,14 @@ def make_case(subject, seed):
 def build(data, cases):
     """A data folder of made-up cases, past all checks of images."""
     work = data.with_name(data.name + ".work")
+    config = PrepConfig(size=SIZE, pixel_mm=8.0, max_slices=3, ids="keep")
     records = []
     for case in cases:
         stack = build_slices(case, size=SIZE, pixel_mm=8.0)
         chosen = stack.qualifying()
-        write_table(slice_table(case, stack, chosen), slices_at(work, case.subject))
-        write_table(encode_volumes(case), volume_at(work, case.subject))
+        tables = {slices_at: slice_table(case, stack, chosen), volume_at: encode_volumes(case)}
+        for at, table in tables.items():
+            write_table(table, at(work, case.subject), config=config.shard_hash)
         records.append(
             CaseRecord(
                 case.subject, "key", status="taken", mask_backend="threshold-1", pixel_mm=8.0,
@@ -67,7 +69,6 @@ def build(data, cases):
                 ct_sha=case.subject, mr_sha=case.subject,
             )
         )  # fmt: skip
-    config = PrepConfig(size=SIZE, pixel_mm=8.0, max_slices=3, ids="keep")
     return finish(
         records,
         patient_of={case.subject: case.subject for case in cases},
@@ -150,8 +151,7 @@ def test_mr_codes_are_off_by_at_most_half_a_step():
     coded = encode_mr(raw)
     back = coded.codes * coded.slope + coded.intercept
     assert np.abs(back - raw).max() <= np.ptp(raw) / 131070 * (1 + 1e-9)
-    assert coded.codes.min() == 0
-    assert coded.codes.max() == 65535
+    assert (coded.codes.min(), coded.codes.max()) == (0, 65535)
 
 
 def test_a_constant_mr_can_be_coded():
@@ -233,7 +233,7 @@ def test_a_missing_shard_is_refused(data):
 
 def test_a_foreign_parquet_file_is_refused(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(ShardError, match=r"pct\.schema is none, this program reads 2"):
+    with pytest.raises(ShardError, match=r"pct\.schema is none, this program reads 3"):
         read_table(tmp_path / "x.parquet")
 
 
@@ -260,7 +260,7 @@ def test_a_folder_without_manifest_is_unfinished(data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 1}, "schema_version 1, this program reads 2"),
+        ({"schema_version": 1}, "schema_version 1, this program reads 3"),
         ({"prep": 7}, f"prep 7, this program reads {PREP}"),
         ({"digest": "0"}, "its digest does not fit its files"),
         ({"colour": "red"}, "not a manifest of ours"),

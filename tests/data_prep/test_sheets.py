@@ -110,7 +110,7 @@ def test_the_page_of_sheets_needs_nothing_else_and_begins_with_the_refused(fault
     assert len(page.addresses) == 10
     assert all(one.startswith("data:image/jpeg;base64,") for one in page.addresses)
     assert not re.search(r"https?:|url\(|\$[a-z]+", page.text)
-    assert "No picture: neither image could be read" in page.text
+    assert "No picture: no image could be read" in page.text
     assert "7 refused, 4 taken; 2 train, 1 val, 1 test; 4 threshold" in page.text
     assert "<dt>flip margin</dt>" in page.text
     assert page.text.index("1 of 98304 voxels") < page.text.index("Secret-0")

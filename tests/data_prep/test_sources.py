@@ -98,10 +98,15 @@ def test_among_equal_pairs_the_choice_does_not_hang_on_the_order_of_rows(cohort)
     assert first[0].mr == folder_of(cohort, rows[-1]).resolve()
 
 
-def test_a_subject_without_a_pair_is_no_case_but_is_listed(cohort):
+def test_a_subject_without_a_pair_says_why_and_has_no_images(cohort):
     rows = rows_of(cohort)
     write_rows(cohort, rows[:3])
-    assert [case.subject for case in find_cases("tcia", cohort)] == ["PHANTOM-000"]
+    whole, lacking = find_cases("tcia", cohort)
+    assert whole.fault == ""
+    why = "no usable pair (CT: no T1 MR in its frame of reference; no MR listed)"
+    assert lacking == Case("PHANTOM-001", "dicom", fault=why)
+    with pytest.raises(BadCase, match=r"^no usable pair \(CT: no T1"):
+        load_pair(lacking)
     assert reasons(cohort)[rows[2]["Series UID"]] == (False, "no T1 MR in its frame of reference")
 
 
@@ -179,13 +184,16 @@ def test_synthrad_folders_are_found_at_both_depths(tmp_path):
     assert np.all(np.diag(ct.affine) > 0)
 
 
-def test_incomplete_synthrad_folders_are_all_listed(tmp_path):
+def test_an_incomplete_synthrad_folder_is_a_case_with_what_it_lacks(tmp_path):
     make_nifti(tmp_path / "one" / "mr.nii.gz")
-    make_nifti(tmp_path / "two" / "ct.nii.gz")
-    make_nifti(tmp_path / "three" / "mr.nii.gz")
-    make_nifti(tmp_path / "three" / "ct.nii.gz")
-    with pytest.raises(BadInput, match=r"2 mistakes: one has no ct; two has no mr\."):
-        find_cases("synthrad", tmp_path)
+    make_nifti(tmp_path / "two" / "mask.nii.gz")
+    for name in ("mr", "ct"):
+        make_nifti(tmp_path / "whole" / f"{name}.nii.gz")
+    one, two, whole = find_cases("synthrad", tmp_path)
+    assert (one.mr, one.ct) == (tmp_path / "one" / "mr.nii.gz", None)
+    assert one.fault.startswith("its folder has no ct, expected one mr and one ct")
+    assert two.fault.startswith("its folder has no mr and no ct, expected")
+    assert whole.fault == ""
 
 
 def test_a_table_of_nifti_is_relative_to_itself(tmp_path):
@@ -231,7 +239,7 @@ def test_a_subject_twice_is_refused(tmp_path):
     make_nifti(tmp_path / "x.nii.gz")
     row = "a,x.nii.gz,x.nii.gz\n"
     (tmp_path / "cases.csv").write_text("subject,mr,ct\n" + row + row)
-    with pytest.raises(BadInput, match="1 subjects occur twice: a"):
+    with pytest.raises(BadInput, match="1 subject more than once: a"):
         find_cases("nifti", tmp_path / "cases.csv")
 
 
@@ -280,8 +288,7 @@ def test_a_licence_beside_the_slices_does_not_stand_for_one(cohort):
     sorted(folder.iterdir())[-1].unlink()
     (folder / "LICENSE").write_text("CC BY 4.0")
     pairing = find_pairs(cohort)
-    assert [case.subject for case in pairing.cases] == ["PHANTOM-001"]
-    assert pairing.num_unpaired == 1
+    assert [bool(case.fault) for case in pairing.cases] == [True, False]
     told = {one.series_uid: one.reason for one in pairing.candidates}
     assert told[rows[0]["Series UID"]] == "4 of 5 files are there: download it again"
     assert told[rows[1]["Series UID"]] == "no CT in its frame of reference"

@@ -1,9 +1,12 @@
 """Splits made by hand, and the rule of a folder: read, checked, kept."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from data_prep import tasks
+from data_prep.about import About
 from data_prep.pipeline import prepare
 from data_prep.records import PrepConfig
 from data_prep.shards import list_cases, read_case_table, read_manifest
@@ -78,3 +81,36 @@ def test_another_rule_does_not_make_the_cases_stale_but_is_refused(data, collect
     with pytest.raises(BadSplit, match=r"ranked, this run asks for kfold:1/3 .* or prep"):
         prepare(find_cases("synthrad", collection), data, other)
     assert read_case_table(data).num_rows == 4, "a refused run leaves the folder as it was"
+
+
+@pytest.mark.parametrize(
+    ("rule", "strata", "message"),
+    [
+        ("site:Z", "", r"expected cases of this site and at least 2 of others, found A 2, B 2\."),
+        ("ranked", "diagnosis", r"no case has a diagnosis"),
+        ("kfold:1/5", "", r"4 usable patients: expected at least one a fold of 5"),
+    ],
+)
+def test_a_rule_that_cannot_hold_is_refused_before_any_case_is_prepared(
+    collection, tmp_path, monkeypatch, config, rule, strata, message
+):
+    monkeypatch.setattr(tasks, "prepare_case", None)
+    cases = [
+        replace(case, about=About(site="AB"[number % 2]))
+        for number, case in enumerate(find_cases("synthrad", collection))
+    ]
+    rule = parse_rule(rule, strata=strata)
+    with pytest.raises(BadSplit, match=message):
+        prepare(cases, tmp_path / "d", config.model_copy(update={"split": rule}))
+    assert not (tmp_path / "d").exists()
+
+
+def test_too_few_patients_with_a_pair_are_told_before_any_is_prepared(
+    collection, tmp_path, monkeypatch, config
+):
+    monkeypatch.setattr(tasks, "prepare_case", None)
+    *cases, last = find_cases("synthrad", collection)[:3]
+    with pytest.raises(BadSplit, match=r"2 usable of 3 cases, .* Refused: Secret-2: no ct\. Mend"):
+        prepare([*cases, replace(last, fault="no ct")], tmp_path / "d", config)
+    with pytest.raises(BadSplit, match=r"2 usable of 2 cases, .* Refused: none\. Mend"):
+        prepare(cases, tmp_path / "d", config)
