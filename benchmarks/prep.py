@@ -141,14 +141,13 @@ def compare(folder: Path, rounds: int, num_slices: int) -> None:
 
 
 def straighten(series: Path) -> None:
-    """Write an MR series' slices upright and along z: same pixels, same middle of the head."""
-    files = {file: pydicom.dcmread(file) for file in series.iterdir()}
-    middle = np.mean([data.ImagePositionPatient for data in files.values()], axis=0)
-    for file, data in files.items():
-        across = np.cross(*np.reshape(data.ImageOrientationPatient, (2, 3)).astype(float))
-        along = float((np.array(data.ImagePositionPatient, float) - middle) @ across)
+    """Turn an MR series upright about the origin, where the head is: same pixels, other headers."""
+    for file in series.iterdir():
+        data = pydicom.dcmread(file)
+        along_row, along_column = np.reshape(data.ImageOrientationPatient, (2, 3)).astype(float)
+        axes = np.stack([along_row, along_column, np.cross(along_row, along_column)])
+        data.ImagePositionPatient = np.round(axes @ np.array(data.ImagePositionPatient), 4).tolist()
         data.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-        data.ImagePositionPatient = [*np.round(middle[:2], 3), round(middle[2] + along, 3)]
         data.save_as(file)
 
 
