@@ -1,11 +1,11 @@
 """One training step against a plain Pix2Pix step: python benchmarks/step.py [--preset laptop].
 
-Plain is the usual script with the same networks and losses (tests/pct/reference.py): two passes of D
-on the fake, NGF by convolutions, PyTorch's default Adam. Ours in float32, and in bfloat16
-where the CPU has instructions for it. In turn, one thread, median CPU milliseconds a step; how far
-the loss terms of the first steps lie apart; the peak memory above that of the imports, networks and
-optimisers included, of each in a process of its own. Adam's eps is raised: at 1e-8 it makes whole
-steps out of the rounding of gradients that are 0. One full-size step of the thesis:
+Plain is the usual script with the same networks and losses (tests/pct/reference.py): two passes of
+D on the fake, NGF by convolutions, PyTorch's default Adam, float32. Ours in float32, and in
+bfloat16 where the CPU has instructions for it. In turn, one thread, median CPU milliseconds a step;
+how far the loss terms of the first steps lie apart; the peak memory above that of the imports,
+networks and optimisers included, of each in a process of its own. Adam's eps is raised: at 1e-8 it
+makes whole steps out of the rounding of gradients that are 0. One full-size step of the thesis:
 
     python benchmarks/step.py --preset thesis_exp1 --batch 1 --steps 1 --rounds 2
 """
