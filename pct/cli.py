@@ -1,8 +1,8 @@
-"""The verbs `show`, `train` and `predict`."""
+"""The verbs `show`, `train`, `predict` and `baseline`."""
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
@@ -128,3 +128,23 @@ def predict(
         f"{loaded.name}: pseudo-CT {'x'.join(map(str, pct.array.shape))}, "
         f"{pct.array.min()} to {pct.array.max()} HU -> {to}"
     )
+
+
+def baseline(
+    kind: Annotated[Literal["mean_hu"], typer.Argument(help="the training set's mean HU as head")],
+    data: Annotated[Path, typer.Option(help="folder that pct prep wrote")],
+    to: Annotated[Path, typer.Option(help="folder of the pseudo-CTs, CASE.nii.gz")],
+    split: Annotated[Literal["val", "test"], typer.Option(help="whose")] = "val",
+) -> None:
+    """Write pseudo-CTs that any model must beat, for `pct score --pred`."""
+    from data_prep.cache import open_slices
+    from data_prep.shards import list_cases, read_volumes
+    from data_prep.volume import save_nifti
+    from pct.baselines import fill_head, mean_head_hu
+
+    hu = mean_head_hu(open_slices(data, "train"))
+    cases = list_cases(data, split)
+    for case in cases:
+        save_nifti(fill_head(read_volumes(data, case), hu), to / f"{case}.nii.gz")
+    print(f"{kind}: {hu:.0f} HU in the head, {len(cases)} {split} cases -> {to}")
+    print(f"next: pct score --pred {to} --name {kind} --data {data} --split {split}")
