@@ -1,6 +1,8 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -298,3 +300,15 @@ def test_nothing_but_listed_files_is_left(made):
     assert dataclasses.asdict(manifest.grid) == {
         "arm": "resize", "size": SIZE, "pixel_mm": 8.0, "slice_mm": 5.0
     }  # fmt: skip
+
+
+def test_reading_starts_no_thread(made):
+    # Arrow's own may still be starting when the process ends, which then aborts with code 134.
+    count = "len(list(Path('/proc/self/task').iterdir()))"
+    code = (
+        "from pathlib import Path; from data_prep.shards import read_case_table; "
+        f"import data_prep.finish; before = {count}; "
+        f"read_case_table(Path({str(made)!r})); print({count} - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
