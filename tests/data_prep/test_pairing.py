@@ -178,3 +178,13 @@ def test_a_licence_beside_the_slices_does_not_stand_for_one(cohort):
 def test_facts_of_the_mr_come_from_its_coded_tags(cohort):
     about = find_pairs(cohort).cases[0].about
     assert (about.field_t, about.sequence) == (1.5, "3D GR SP TR8.2 TE3.4")
+
+
+def test_a_subject_whose_series_are_another_s_is_refused_and_not_lost(cohort):
+    rows = rows_of(cohort)
+    write_rows(cohort, [*rows, *({**row, "Subject ID": "Q-OTHER"} for row in rows[:2])])
+    pairing = find_pairs(cohort)
+    why = "no usable pair (its series are listed under another subject)"
+    assert [case.fault for case in pairing.cases] == ["", "", why]
+    assert pairing.cases[2].subject == "Q-OTHER"
+    assert pairing.num_left_out == 0
