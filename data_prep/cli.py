@@ -7,65 +7,38 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
+from data_prep.options import (
+    AboutFile,
+    Address,
+    AllowCut,
+    ArmName,
+    CropAt,
+    DataFolder,
+    Device,
+    Fast,
+    From,
+    Ids,
+    MasksBy,
+    MaxSlices,
+    PairingFile,
+    PixelMm,
+    Seed,
+    SegmenterName,
+    Size,
+    Source,
+    SplitBy,
+    SplitsFile,
+    Strata,
+    Strict,
+    Weights,
+    Workers,
+)
 from data_prep.words import counted
 
 if TYPE_CHECKING:
     from data_prep.records import CaseRecord, PrepConfig
     from data_prep.sources import Case, Pairing
     from data_prep.split_rules import SplitRule
-
-Source = Annotated[Literal["tcia", "synthrad", "nifti"], typer.Argument(help="its layout")]
-From = Annotated[Path, typer.Option("--from", help="download or folder; nifti: a CSV table")]
-DataFolder = Annotated[Path, typer.Option(help="data folder to write; again resumes")]
-ArmName = Annotated[Literal["resize", "crop"], typer.Option(help="how slices are fit")]
-Size = Annotated[int, typer.Option(help="pixels along a side: 128 for laptop, else 256")]
-PixelMm = Annotated[
-    Optional[str],  # noqa: UP045  typer reads this form in every version
-    typer.Option(help="pixel size in mm, fov or native; resize 256 / size, crop 0.9"),
-]
-CropAt = Annotated[
-    Literal["head", "centre", "random"], typer.Option(help="what a slice is centred on")
-]
-MaxSlices = Annotated[int, typer.Option(help="training slices a patient")]
-MasksBy = Annotated[
-    Literal["auto", "totalsegmentator", "threshold"], typer.Option(help="who draws the masks")
-]
-SegmenterName = Annotated[
-    Literal["craniofacial", "total"],
-    typer.Option(help="TotalSegmentator's head and skull, or its skull alone"),
-]
-Fast = Annotated[bool, typer.Option("--fast", help="total at 3 mm")]
-Device = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(help="TotalSegmentator's: cpu, gpu, gpu:N or mps; default: gpu, else cpu"),
-]
-Weights = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(help="folder of TotalSegmentator's models; nothing is downloaded"),
-]
-Ids = Annotated[Literal["hash", "keep"], typer.Option(help="hide ids; keep: public data only")]
-Seed = Annotated[int, typer.Option(help="of the choice of slices")]
-AllowCut = Annotated[bool, typer.Option(help="take heads the grid cuts by over 2 %")]
-Strict = Annotated[bool, typer.Option(help="stop at the first case refused")]
-SplitBy = Annotated[str, typer.Option(help="ranked (70/20/10), kfold:1/5, or site:A (A tests)")]
-Strata = Annotated[str, typer.Option(help="facts shared out evenly to the splits: site,diagnosis")]
-SplitsFile = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(help="splits made by hand: JSON, patient or case id -> train, val or test"),
-]
-PairingFile = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--pairing", help="tcia: a pairing.csv with its column `taken` corrected"),
-]
-AboutFile = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(help="CSV: subject, and site, scanner, field_t, sequence, diagnosis"),
-]
-Workers = Annotated[int, typer.Option(min=0, help="Ray tasks at a time; 0: this process")]
-Address = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(help="a running Ray cluster, or auto; else Ray is started on this machine"),
-]
 
 
 def prep(
@@ -139,9 +112,7 @@ def phantom(
             written.append(name)
             show(len(written), name)
 
-        write_cohort(
-            to, num_cases=cases, seed=seed, size=size, num_slices=slices, on_case=advance
-        )
+        write_cohort(to, num_cases=cases, seed=seed, size=size, num_slices=slices, on_case=advance)
     print(f"{counted(cases, 'head')} -> {to}")
     print(f"next: pct prep tcia --from {to} --to DATA --ids keep")
 
@@ -210,7 +181,8 @@ def _inspect_series(path: Path, to: Path | None, *, as_program: bool) -> None:
     print(json.dumps(facts) if as_program else "\n".join(series_lines(facts)))
     if to is not None:
         save_nifti(volume, to)
-        print("" if as_program else f"series -> {to}\n", end="")
+        if not as_program:
+            print(f"series -> {to}")
 
 
 def _expect_series(path: Path, to: Path | None) -> None:

@@ -1,5 +1,6 @@
 """One DICOM series to one volume: a census of its headers, a strict check, then dicom2nifti."""
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pydicom
 from dicom2nifti.convert_dicom import dicom_array_to_nifti
 from dicom2nifti.exceptions import ConversionError, ConversionValidationError
 from numpy.typing import NDArray
+from pydicom.datadict import keyword_dict
 from pydicom.uid import UID
 
 from data_prep.dicom_census import BadSeries, SeriesCensus, census, slice_words
@@ -18,13 +20,14 @@ from data_prep.words import counted
 
 __all__ = ["BadSeries", "SeriesCensus", "census", "check", "convert", "describe", "read_series"]
 
-_REFUSALS = (ConversionError, ConversionValidationError, AttributeError, ValueError, RuntimeError)
+_OWN_WORDS = (ConversionError, ConversionValidationError)
+_REFUSALS = (*_OWN_WORDS, AttributeError, TypeError, ValueError, RuntimeError)
 """AttributeError: dicom2nifti and pydicom take a tag that is absent for an attribute."""
 
 _TAGS = (
     "SOPClassUID", "Modality", "Manufacturer", "ImageType", "SeriesInstanceUID", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
-    "RepetitionTime", "EchoTime", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
     "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
     "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData",
@@ -53,7 +56,7 @@ def convert(series: SeriesCensus) -> Volume:
     try:
         image = dicom_array_to_nifti(datasets, None, reorient_nifti=False)["NII"]
     except _REFUSALS as error:
-        raise BadSeries(series.folder, [f"dicom2nifti refuses it ({error})"]) from error
+        raise BadSeries(series.folder, [f"dicom2nifti refuses it ({_told(error)})"]) from error
     rows, columns = series.slices[0].shape
     expected = (columns, rows, len(series.slices))
     if image.shape != expected:
@@ -76,6 +79,19 @@ def _laid_out(array: NDArray[Any], *, ct: bool) -> NDArray[Any]:
     return out
 
 
+def _told(error: Exception) -> str:
+    """dicom2nifti's own words; of pydicom's, which may quote a header's text, the tags they name.
+
+    >>> _told(ValueError("Unknown (0028,0004) 'Photometric Interpretation' value 'Secret^Name'"))
+    'PhotometricInterpretation'
+    """
+    if isinstance(error, _OWN_WORDS):
+        return str(error)
+    words = re.sub(r"(?<=[a-z]) (?=[A-Z])", "", str(error))
+    tags = [word for word in re.findall(r"\w+", words) if word in keyword_dict]
+    return ", ".join(dict.fromkeys(tags)) or type(error).__name__
+
+
 def _read(series: SeriesCensus, index: int) -> pydicom.Dataset:
     try:
         dataset = pydicom.dcmread(series.slices[index].file, specific_tags=list(_TAGS))
@@ -91,7 +107,8 @@ def _refuse_short(series: SeriesCensus, datasets: list[pydicom.Dataset]) -> None
     short = []
     for index, dataset in enumerate(datasets):
         bits = int(dataset.get("BitsAllocated") or 0)
-        expected = dataset.Rows * dataset.Columns * dataset.get("SamplesPerPixel", 1) * bits // 8
+        samples = int(dataset.get("SamplesPerPixel") or 1)
+        expected = dataset.Rows * dataset.Columns * samples * bits // 8
         found = len(dataset.PixelData or b"")
         if found < expected and not UID(series.slices[index].syntax).is_compressed:
             short.append((index, f"{found} of {expected} bytes"))

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import CTImageStorage, MRImageStorage
+from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian, MRImageStorage
 
 from data_prep.errors import PctError
 
@@ -77,6 +77,8 @@ class SeriesCensus:
     """Enhanced objects with many frames, which are not read."""
     num_cut: int = 0
     """CT or MR images that end before their pixels, as an interrupted copy leaves them."""
+    num_unread: int = 0
+    """Slices with words where their header should have numbers."""
 
     @cached_property
     def normal(self) -> NDArray[np.float64]:
@@ -111,7 +113,7 @@ def census(folder: Path) -> SeriesCensus:
     if not folder.is_dir():
         raise BadSeries(folder, ["no such folder"])
     slices: list[SliceHeader] = []
-    num_stray = num_multiframe = num_cut = 0
+    num_stray = num_multiframe = num_cut = num_unread = 0
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         header = read_header(file, *_TAGS)
         if header is not None and _is_cut(header):
@@ -120,12 +122,14 @@ def census(folder: Path) -> SeriesCensus:
             num_multiframe += 1
         elif header is None or not _has_place(header):
             num_stray += 1
+        elif (item := _slice_header(file, header)) is None:
+            num_unread += 1
         else:
-            slices.append(_slice_header(file, header))
+            slices.append(item)
     if slices:
         normal = _normal(slices[0])
         slices.sort(key=lambda item: float(np.dot(item.position_mm, normal)))
-    return SeriesCensus(folder, tuple(slices), num_stray, num_multiframe, num_cut)
+    return SeriesCensus(folder, tuple(slices), num_stray, num_multiframe, num_cut, num_unread)
 
 
 def slice_words(series: SeriesCensus, index: int) -> str:
@@ -171,7 +175,15 @@ def _has_place(header: pydicom.Dataset) -> bool:
     return lengths == list(_PLACE.values()) and bool(header.get("Rows") and header.get("Columns"))
 
 
-def _slice_header(file: Path, header: pydicom.Dataset) -> SliceHeader:
+def _slice_header(file: Path, header: pydicom.Dataset) -> SliceHeader | None:
+    """What is kept of a header; None where it has words for numbers."""
+    try:
+        return _kept(file, header)
+    except ValueError:
+        return None
+
+
+def _kept(file: Path, header: pydicom.Dataset) -> SliceHeader:
     rows_mm, columns_mm = (float(step) for step in header.PixelSpacing)
     tags = ("EchoTime", "InstanceNumber", "SliceThickness", "RescaleSlope", "RescaleIntercept")
     echo, number, thickness, *rescale = (
@@ -190,7 +202,7 @@ def _slice_header(file: Path, header: pydicom.Dataset) -> SliceHeader:
         number=None if number is None else int(number),
         thickness_mm=thickness,
         rescale=(rescale[0], rescale[1]),
-        syntax=str(header.file_meta.TransferSyntaxUID),
+        syntax=str(header.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian),
     )
 
 

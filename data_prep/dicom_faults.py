@@ -34,8 +34,8 @@ def check(series: SeriesCensus) -> None:
 
     Names of files and series may tell who the patient is, so no reason holds one. Faults: several
     series, orientations, shapes, pixel sizes or echoes; doubled or missing slices; uneven gaps;
-    gantry tilt; too few slices; files cut short; pixels that nothing here can decode; neither CT
-    nor MR.
+    gantry tilt; too few slices; files cut short; headers with words for numbers; pixels that
+    nothing here can decode; neither CT nor MR.
     """
     reasons = _kinds(series)
     if series.slices and _num_orientations(series) == 1:
@@ -60,6 +60,8 @@ def _kinds(series: SeriesCensus) -> list[str]:
         reasons.append(f"multi-frame objects, which are not read: {series.num_multiframe}")
     if series.num_cut:
         reasons.append(f"files cut short before their pixels: {series.num_cut}")
+    if series.num_unread:
+        reasons.append(f"headers with words for numbers: {series.num_unread}")
     if not series.slices:
         return [*reasons, f"no slice with a position among {series.num_stray} other files"]
     if (num := len({item.series_uid for item in series.slices})) > 1:

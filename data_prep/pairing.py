@@ -1,6 +1,6 @@
 """Which CT belongs to which T1 MR in a TCIA download: by frame of reference, with reasons."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +96,7 @@ def find_pairs(collection: Path, by_hand: Path | None = None) -> Pairing:
         if row.series_uid not in listed:
             listed[row.series_uid] = _glance(row)
     verdicts = _Verdicts({uid: series.fault for uid, series in listed.items()})
-    subjects: dict[str, list[Series]] = defaultdict(list)
+    subjects: dict[str, list[Series]] = {row.subject: [] for row in rows}
     for series in listed.values():
         subjects[series.row.subject].append(series)
     chosen = {name: _choose(found, verdicts) for name, found in subjects.items()}
@@ -105,7 +105,9 @@ def find_pairs(collection: Path, by_hand: Path | None = None) -> Pairing:
         chosen[name] = _overrule(subjects[name], taken, verdicts)
     left_out = {"", *(name for name, taken in choices.items() if not taken)}
     cases = tuple(
-        _case(pair, subjects[name], verdicts) if pair else _without_pair(subjects[name], verdicts)
+        _case(pair, subjects[name], verdicts)
+        if pair
+        else _without_pair(name, subjects[name], verdicts)
         for name, pair in sorted(chosen.items())
         if name not in left_out
     )
@@ -214,15 +216,18 @@ def _case(pair: tuple[Series, ...], found: Sequence[Series], verdicts: _Verdicts
     )
 
 
-def _without_pair(found: Sequence[Series], verdicts: _Verdicts) -> Case:
+def _without_pair(subject: str, found: Sequence[Series], verdicts: _Verdicts) -> Case:
     """A subject's case without images: what is wrong with its CTs and its MRs."""
+    if not found:
+        why = "no usable pair (its series are listed under another subject)"
+        return Case(subject, "dicom", fault=why)
     told = []
     for kind in ("CT", "MR"):
         uids = [one.row.series_uid for one in found if one.row.modality == kind]
         counts = Counter(verdicts.reasons[uid] for uid in uids)
         told += [f"{kind}: {reason}" if count == 1 else f"{count} {kind}: {reason}"
                  for reason, count in counts.most_common()] or [f"no {kind} listed"]  # fmt: skip
-    return Case(found[0].row.subject, "dicom", fault=f"no usable pair ({'; '.join(told)})")
+    return Case(subject, "dicom", fault=f"no usable pair ({'; '.join(told)})")
 
 
 def _objections(frame_uid: str, found: Sequence[Series]) -> list[str]:

@@ -63,7 +63,8 @@ def read_table(
             "Run `pct prep` again, or copy the data folder anew."
         )
     try:
-        table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
+        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        table = file.read(use_threads=False)  # Arrow's threads may abort a process that ends
     except (pa.ArrowException, OSError) as error:
         raise ShardError(
             f"{path}: damaged or no Parquet file ({error}). Run `pct prep` again."

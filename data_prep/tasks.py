@@ -39,15 +39,15 @@ def refuse_dead(address: str | None) -> None:
         return
     try:
         found = urlsplit(f"//{str(address).removeprefix('ray://')}")
-        place = found.hostname, found.port
-    except ValueError:
-        place = None, None
-    if not all(place):
+        host, port = (found.hostname or "").encode("idna").decode(), found.port or 0
+    except ValueError:  # of a name with an empty part, too
+        host, port = "", 0
+    if not (host and port):
         raise BadAddress(
             f"--address {address}: expected auto, local, HOST:PORT or ray://HOST:PORT."
         )
     try:
-        socket.create_connection(place, timeout=_PATIENCE_S).close()
+        socket.create_connection((host, port), timeout=_PATIENCE_S).close()
     except OSError as error:
         raise BadAddress(
             f"--address {address}: nothing answers there ({error.strerror or error}). Start the "

@@ -1,6 +1,7 @@
 """One case that cannot be read is refused with a reason; the others go on."""
 
 import gzip
+import re
 import shutil
 from pathlib import Path
 
@@ -133,6 +134,50 @@ def test_slices_with_too_few_numbers_for_their_place_are_strays(ct_folder, tag, 
     edit_all(ct_folder, lambda dataset: setattr(dataset, tag, value))
     with pytest.raises(BadSeries, match="no slice with a position among 6 other files"):
         read_series(ct_folder)
+
+
+@pytest.mark.parametrize(
+    "tag", ["PixelSpacing", "ImagePositionPatient", "SliceThickness", "RescaleSlope"]
+)
+def test_a_slice_with_words_for_numbers_is_refused_and_not_passed_over(ct_folder, tag):
+    last = sorted(ct_folder.iterdir())[-1]  # missing at an end, it would show nowhere else
+    dataset = pydicom.dcmread(last)
+    num = dataset[tag].VM
+    dataset[tag]._value = ["Secret^Name"] * num if num > 1 else "Secret^Name"
+    dataset.save_as(last)
+    with pytest.raises(BadSeries, match="headers with words for numbers: 1") as caught:
+        read_series(ct_folder)
+    assert "Secret" not in str(caught.value)
+
+
+def test_a_dicom_without_a_transfer_syntax_is_refused(ct_folder):
+    for file in ct_folder.iterdir():
+        dataset = pydicom.dcmread(file)
+        del dataset.file_meta.TransferSyntaxUID
+        dataset.save_as(file, enforce_file_format=False)
+    with pytest.raises(BadSeries, match=r"dicom2nifti refuses it \(.*TransferSyntaxUID"):
+        read_series(ct_folder)
+
+
+@pytest.mark.parametrize("tag", ["RepetitionTime", "EchoTime"])
+def test_an_mr_with_an_empty_time_reads_as_any_other(written, tmp_path, tag):
+    folder = Path(shutil.copytree(next(written.glob("PHANTOM/*/*/2.*")), tmp_path / "mr"))
+    whole = read_series(folder)
+    edit_all(folder, lambda dataset: setattr(dataset, tag, None))
+    assert np.array_equal(read_series(folder).array, whole.array)
+
+
+def test_an_empty_count_of_samples_is_refused(ct_folder):
+    edit_all(ct_folder, lambda dataset: setattr(dataset, "SamplesPerPixel", None))
+    with pytest.raises(BadSeries, match="dicom2nifti refuses it"):
+        read_series(ct_folder)
+
+
+def test_a_library_that_quotes_a_header_is_not_quoted(ct_folder):
+    edit_all(ct_folder, lambda one: setattr(one, "PhotometricInterpretation", "SECRET MRN12345"))
+    with pytest.raises(BadSeries, match=r"refuses it \(PhotometricInterpretation\)") as caught:
+        read_series(ct_folder)
+    assert not re.search("SECRET|MRN12345", str(caught.value))
 
 
 def test_a_bad_dicom_refuses_its_case_alone(ct_folder, written, tmp_path):

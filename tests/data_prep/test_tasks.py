@@ -45,7 +45,9 @@ def test_what_answers_and_what_ray_finds_by_itself_pass():
         refuse_dead(word)
 
 
-@pytest.mark.parametrize("address", ["somewhere", "host:", "host:port", "host:99999", ":6379"])
+@pytest.mark.parametrize(
+    "address", ["somewhere", "host:", "host:port", "host:99999", ":6379", "a..b:6379"]
+)
 def test_what_is_no_address_says_what_one_looks_like(address):
     with pytest.raises(BadAddress, match=r"expected auto, local, HOST:PORT or ray://HOST:PORT"):
         refuse_dead(address)
