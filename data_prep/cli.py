@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 
 from data_prep.options import (
+    SIZES,
     AboutFile,
     Address,
     AllowCut,
@@ -46,7 +47,7 @@ def prep(
     from_: From,
     to: DataFolder,
     arm: ArmName = "resize",
-    size: Size = 128,
+    size: Size = None,
     pixel_mm: PixelMm = None,
     crop_at: CropAt = "head",
     max_slices: MaxSlices = 30,
@@ -73,7 +74,7 @@ def prep(
     from data_prep.tasks import Tasks
 
     config = _config(
-        arm=arm, size=size, pixel_mm=pixel_mm, crop_at=crop_at, max_slices=max_slices,
+        arm=arm, size=size or SIZES[arm], pixel_mm=pixel_mm, crop_at=crop_at, max_slices=max_slices,
         masks=masks, ids=ids, seed=seed, allow_cut=allow_cut, segmenter=segmenter, fast=fast,
         device=device, weights=weights, split=_rule(split, strata, splits),
     )  # fmt: skip

@@ -78,8 +78,8 @@ def _kinds(series: SeriesCensus) -> list[str]:
     ]
     if (num := _num_orientations(series)) > 1:
         reasons.append(f"{num} orientations of slices")
-    if odd := {item.modality for item in series.slices} - {"CT", "MR"}:
-        reasons.append(f"modality {', '.join(sorted(odd)) or 'unknown'}")
+    if num := sum(item.modality not in ("CT", "MR") for item in series.slices):
+        reasons.append(f"{num} of {len(series.slices)} slices of a modality other than CT and MR")
     return reasons + _unscaled(series) + _undecodable(series)
 
 

@@ -88,7 +88,7 @@ def _row(table: Path, line: int, row: dict[str, str], columns: dict[str, str]) -
     folder = (root / PurePosixPath(location.replace("\\", "/"))).resolve()
     if root not in folder.parents:
         raise BadInput(
-            f"{table}, line {line}: File Location {location!r} leads outside {root}. Expected a "
+            f"{table}, line {line}: its File Location leads outside the download. Expected a "
             "folder below it. Correct the table, or do not trust where it comes from."
         )
     num_images = cells.get("num_images", "")

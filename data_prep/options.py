@@ -9,7 +9,13 @@ Source = Annotated[Literal["tcia", "synthrad", "nifti"], typer.Argument(help="it
 From = Annotated[Path, typer.Option("--from", help="download or folder; nifti: a CSV table")]
 DataFolder = Annotated[Path, typer.Option(help="data folder to write; again resumes")]
 ArmName = Annotated[Literal["resize", "crop"], typer.Option(help="how slices are fit")]
-Size = Annotated[int, typer.Option(help="pixels along a side: 128 for laptop, else 256")]
+SIZES = {"resize": 128, "crop": 256}
+"""Pixels along a side where `--size` is not given: laptop's, and what holds a head at 0.9 mm."""
+
+Size = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(help="pixels along a side; else 128 as laptop wants, or 256 with --arm crop"),
+]
 PixelMm = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="pixel size in mm, fov or native; resize 256 / size, crop 0.9"),

@@ -101,9 +101,11 @@ def find_pairs(collection: Path, by_hand: Path | None = None) -> Pairing:
         subjects[series.row.subject].append(series)
     chosen = {name: _choose(found, verdicts) for name, found in subjects.items()}
     choices = {} if by_hand is None else read_choices(by_hand, listed)
+    ruled = dict(chosen)
     for name, taken in choices.items():
         chosen[name] = _overrule(subjects[name], taken, verdicts)
-    left_out = {"", *(name for name, taken in choices.items() if not taken)}
+    # Of whom the rule had no pair either, a person who takes none has said nothing new.
+    left_out = {""} | {name for name, taken in choices.items() if not taken and ruled[name]}
     cases = tuple(
         _case(pair, subjects[name], verdicts)
         if pair

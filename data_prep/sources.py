@@ -44,9 +44,9 @@ def find_cases(source: Source, folder: Path) -> list[Case]:
         return list(find_pairs(folder).cases)
     cases = _synthrad(folder) if source == "synthrad" else _table(folder)
     names = Counter(case.subject for case in cases)
-    if twice := [name for name, count in sorted(names.items()) if count > 1]:
+    if num_twice := sum(count > 1 for count in names.values()):
         raise BadInput(
-            f"{folder}: {counted(len(twice), 'subject')} more than once: {', '.join(twice)}. "
+            f"{folder}: {counted(num_twice, 'subject')} more than once, in folders of one name. "
             "Expected one pair a patient. Give each a name of its own."
         )
     return sorted(cases, key=lambda case: case.subject)
@@ -160,10 +160,16 @@ def _table(path: Path) -> list[Case]:
     if not rows:
         raise BadInput(f"{path}: has no row below its header. {expected}, one row a patient.")
     wrong = [
-        f"line {line}: no {column}" if not row[column] else f"line {line}: {row[column]} is absent"
+        f"line {line}: no {column}" if not row[column] else f"line {line}: its {column} is absent"
         for line, row in enumerate(rows, start=2)
         for column in ("subject", "mr", "ct", "head")
         if _is_wrong(row, column, path.parent)
+    ]
+    first = {row["subject"]: line for line, row in reversed([*enumerate(rows, start=2)])}
+    wrong += [
+        f"line {line}: the subject of line {first[row['subject']]} again, one pair a patient"
+        for line, row in enumerate(rows, start=2)
+        if row["subject"] and first[row["subject"]] < line
     ]
     if wrong:
         raise BadInput(f"{path}: {'; '.join(wrong)}. Paths are relative to the table. Correct it.")

@@ -137,3 +137,12 @@ def test_incomplete_synthrad_folders_refuse_their_patients_alone(own_collection,
     assert not any("Secret" in str(row) for row in rows.values())
     with pytest.raises(RefusedCase, match=r"case p\w{12}: its folder has no ct, expected"):
         prepare(cases[:5], tmp_path / "s", CONFIG, strict=True)
+
+
+def test_the_rules_own_pairing_handed_back_still_refuses_those_without_a_pair(cohort, tmp_path):
+    prepare(find_pairs(cohort), tmp_path / "d", CONFIG)
+    again = find_pairs(cohort, tmp_path / "d.private" / "pairing.csv")
+    faults = {case.subject: case.fault for case in again.cases if case.fault}
+    assert set(faults) == set(REASONS)
+    assert len(again.cases) == 6
+    assert again.num_left_out == 0

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data_prep.options import SIZES
 from data_prep.pipeline import prepare
 from data_prep.records import PrepConfig
 from data_prep.shards import read_case_table, read_manifest, read_slices
 from data_prep.slices import build_slices, slice_table
 from data_prep.sources import find_cases
 from data_prep.splits import BadSplit
-from data_prep.windows import pixel_in_mm
+from data_prep.windows import CROP_PIXEL_MM, RESIZE_FIELD_MM, pixel_in_mm
 from tests.data_prep.test_slices import ball, case_of
 
 
@@ -84,3 +85,8 @@ def test_a_head_cut_by_the_crop_is_refused_unless_allowed(collection, tmp_path):
     rows = read_case_table(tmp_path / "cut").to_pylist()
     assert all(0.5 < row["head_kept"] < 0.98 and row["skull_kept"] < 1.0 for row in rows)
     assert read_slices(tmp_path / "cut", "train").ct_hu.shape[1:] == (32, 32)
+
+
+def test_each_arm_has_a_size_that_holds_a_head():
+    for arm, pixel_mm in (("resize", RESIZE_FIELD_MM / SIZES["resize"]), ("crop", CROP_PIXEL_MM)):
+        assert SIZES[arm] * pixel_mm > 220
