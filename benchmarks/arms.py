@@ -1,9 +1,9 @@
 """Head, geometry and alpha, over seeds: python benchmarks/arms.py DATA --to RUNS [--steps 240].
 
 DATA is what `pct prep` wrote, 128 x 128, resize arm. The `laptop` preset learns it as it is
-(`conv`), with `generator.head: raw`, and with `ngf_alpha: 0.01` at which NGF is said to copy the
-MR; the first is scored in tiles at native scale too. 3D scores of the validation cases, a mean a
-model; printed are each seed's value, their mean, and the difference to `conv` of the same seed.
+(`conv`), with `generator.head: raw`, without NGF, and with `ngf_alpha: 0.01` at which NGF copies
+the MR; the first is scored in tiles at native scale too. 3D scores of the validation cases, a mean
+a model; printed are each seed's value, their mean, and the difference to `conv` of the same seed.
 Again with the same RUNS: nothing is trained or scored twice.
 """
 
@@ -31,6 +31,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "conv": {},
     "raw": place("generator.head", "raw"),
     "alpha 0.01": place("ngf_alpha", 0.01),
+    "no NGF": place("lambda_ngf", 0),
 }
 TILED = "conv, native_tiles"
 """The models of `conv`, scored in the thesis's geometry."""

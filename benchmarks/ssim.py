@@ -4,7 +4,9 @@ Dense: thesis Algorithm 1 as it is written, six convolutions of the volume with 
 (pct/metrics/ssim.py): separable, cropped to the mask's box; given a head as the mask, and one that
 fills the volume. scikit-image, which knows no mask, beside them. Float32, one thread, in turn; the
 median of CPU seconds, and the peak memory above the inputs, of each in a process of its own. Values
-are held against the dense form in float64: in float32 it sums 1331 products one by one.
+are held against ours in float64, which tests/pct/test_ssim.py holds against a brute-force loop: the
+dense form in float64 would take 179 GB here. It exits with 1 where ours is more than 1e-5 off the
+dense form, or from float64.
 """
 
 import argparse
@@ -51,6 +53,7 @@ def main() -> None:
             times[name].append(time.process_time() - began)
     medians = {name: statistics.median(each) for name, each in times.items()}
     exact = exact_values(options.shape)
+    far = abs(values["ours, head"] - values["dense, head"])
     for name, seconds in medians.items():
         apart = abs(values[name] - exact[name.split(", ")[1]])
         faster = medians["dense, head"] / seconds
@@ -59,15 +62,16 @@ def main() -> None:
             f"{peak_gib(name):5.2f} GiB, {values[name]:.7f}, {apart:.1e} from float64",
             flush=True,
         )
-    far = [mask for mask, value in exact.items() if abs(values[f"ours, {mask}"] - value) > APART]
-    sys.exit(bool(far))
+        far = max(far, apart) if name.startswith("ours") else far
+    print(f"ours is at most {far:.1e} off the dense form and float64")
+    sys.exit(far > APART)
 
 
 def exact_values(shape: list[int]) -> dict[str, float]:
-    """The dense form in float64, by mask."""
+    """In float64, by mask."""
     pct, ct, head = volumes(shape)
     masks = {"head": head, "whole": torch.ones_like(head)}
-    return {name: float(dense_ssim(pct.double(), ct.double(), m)) for name, m in masks.items()}
+    return {name: float(ssim(pct.double(), ct.double(), m)) for name, m in masks.items()}
 
 
 def volumes(shape: list[int]) -> tuple[Tensor, Tensor, Tensor]:
