@@ -6,15 +6,19 @@ from pathlib import Path
 from data_prep.shards import list_cases
 from pct.config import Run
 from pct.learning import Given
-from pct.model import BadModel, find_model, load_model
+from pct.model import BadModel, Model, find_model, load_model
 from pct.networks import Generator
 
 
 def settle_init(init: Given) -> Given:
-    """Its model found and its weights' digest noted, which is what the run's identity holds."""
+    """Its model found and its weights' digest noted, which is what the run's identity holds.
+
+    A model whose card does not say whom it has seen raises `BadModel`.
+    """
     folder = find_model(init.model).resolve()
-    weights = load_model(folder).generator
-    return Given(model=str(folder), digest=weights_digest(weights))
+    model = load_model(folder)
+    _seen_by(model, init)
+    return Given(model=str(folder), digest=weights_digest(model.generator))
 
 
 def load_given(init: Given, generator: Generator) -> None:
@@ -39,20 +43,20 @@ def load_given(init: Given, generator: Generator) -> None:
 
 
 def trained_on(run: Run, data: Path) -> list[str]:
-    """Every case that the run's generator has learnt from: this data's, and the given model's.
-
-    A given model whose card does not say whom it has seen raises `BadModel`.
-    """
+    """Every case that the run's generator has learnt from: this data's, and the given model's."""
     cases = set(list_cases(data, "train"))
     if run.init:
-        card = load_model(Path(run.init.model)).card
-        if "trained_on" not in card:
-            raise BadModel(
-                f"{run.init.model}: its card does not say which cases it was trained on, so nobody "
-                "could tell a validation case that it has seen. Promote or train it anew."
-            )
-        cases |= set(card["trained_on"])
+        cases |= _seen_by(load_model(Path(run.init.model)), run.init)
     return sorted(cases)
+
+
+def _seen_by(model: Model, init: Given) -> set[str]:
+    if "trained_on" not in model.card:
+        raise BadModel(
+            f"{init.model}: its card does not say which cases it was trained on, so nobody could "
+            "tell a validation case that it has seen. Promote or train it anew."
+        )
+    return set(model.card["trained_on"])
 
 
 def weights_digest(generator: Generator) -> str:

@@ -1,6 +1,6 @@
 """One run in one folder, without Ray. The same line again goes on, equal to never having stopped.
 
-DIR/run.yaml        what is trained, resolved, and on which data; written first
+DIR/run.yaml        what is trained, resolved, and on which data; written once the run can start
 DIR/state.pt        everything after the last finished epoch; the truth when the rest disagrees
 DIR/history.jsonl   a row an epoch: losses, validation, times
 DIR/model/          the best generator so far, for `pct predict` and `pct score`
@@ -58,9 +58,10 @@ def train_here(
     if run.workers > 1:
         raise BadConfig(f"workers={run.workers}: pct train is one worker, pct sweep is several.")
     with _alone(folder):
-        run = _settle(run, manifest, folder)
+        run, surroundings = _settle(run, manifest, folder)
         torch.set_num_threads(run.threads)
         state = resume(run, folder)
+        _write(folder / "run.yaml", {**surroundings, "run": run.model_dump(mode="json")})
         _publish(state, run, manifest, data, folder)
 
         def keep(event: EpochEnd, state: TrainState) -> None:
@@ -88,8 +89,8 @@ def resume(run: Run, folder: Path) -> TrainState:
     return state
 
 
-def _settle(run: Run, manifest: Manifest, folder: Path) -> Run:
-    """The run with `precision: auto` and `init` resolved, checked against run.yaml, and written."""
+def _settle(run: Run, manifest: Manifest, folder: Path) -> tuple[Run, dict[str, Any]]:
+    """The run, `precision: auto` and `init` resolved, and what it rests on; as in run.yaml."""
     path = folder / "run.yaml"
     known = _read(path) if path.exists() else None
     if run.precision == "auto":
@@ -100,8 +101,7 @@ def _settle(run: Run, manifest: Manifest, folder: Path) -> Run:
     surroundings = {"data": manifest.digest, "numerics": NUMERICS, "torch": version("torch")}
     if known:
         _refuse_another(run, surroundings, known, folder)
-    _write(path, {**surroundings, "run": run.model_dump(mode="json")})
-    return run
+    return run, surroundings
 
 
 def _refuse_another(

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from sweeps.plan import as_json, draw, headline, make_plan
-from sweeps.recipe import load_recipe
+from sweeps.recipe import load_recipe, recipe_names
 
 PARTLY_DONE = 3
 """Exit code of a sweep some of whose trials failed."""
@@ -20,7 +20,7 @@ Overrides = Annotated[
 Recipe = Annotated[
     str,
     typer.Argument(
-        help="a shipped recipe (thesis, switch_off, search_ngf, demo) or a path ending in .yaml"
+        help=f"a shipped recipe ({', '.join(recipe_names())}) or a path ending in .yaml"
     ),
 ]
 Folder = Annotated[Path, typer.Argument(help="folder of a sweep")]
@@ -114,13 +114,18 @@ def promote(
 
 
 def _print_scores(folder: Path) -> None:
-    """The validation scores of a sweep's trials."""
+    """The validation scores of a sweep's trials, a table for each way of predicting."""
     import pandas as pd
     from rich.console import Console
 
     from pct.scoring.cohort import cohort, terminal_table
 
     path = folder / "scores.parquet"
-    if path.exists():
-        scores = pd.read_parquet(path)
-        Console(width=120).print(terminal_table(cohort(scores[scores["split"] == "val"])))
+    if not path.exists():
+        return
+    scores = pd.read_parquet(path)
+    ways = list(scores[scores["split"] == "val"].groupby(["geometry", "background"]))
+    for (geometry, background), part in ways:
+        if len(ways) > 1:
+            print(f"geometry {geometry}, background {background}")
+        Console(width=120).print(terminal_table(cohort(part)))

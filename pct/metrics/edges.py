@@ -15,7 +15,7 @@ def edge_bone(pct_hu: HuVolume, ct_hu: HuVolume, spacing_mm: SpacingMm, head: Ma
 
     The surface runs along the voxel faces between bone (CT > 250 HU inside `head`) and the rest;
     `spacing_mm` is that of the arrays' axes (z, y, x). Central differences, one-sided at the
-    volume's ends. NaN without such a surface.
+    volume's ends. NaN without such a surface, or with voxels too wide to lie near it.
     """
     bone = (ct_hu > SKULL_HU) & head
     if not bone.any() or bone.all():
@@ -32,7 +32,7 @@ def edge_bone(pct_hu: HuVolume, ct_hu: HuVolume, spacing_mm: SpacingMm, head: Ma
             - _steepness(ct_hu[around, y, x], spacing_mm)
         )[own][near]
         total, count = total + float(error.sum(dtype=np.float64)), count + error.size
-    return total / count
+    return total / count if count else float("nan")
 
 
 def near_surface(bone: Mask, spacing_mm: SpacingMm, *, within_mm: float = EDGE_MM) -> Mask:

@@ -18,6 +18,9 @@ PARTLY_DONE = 3
 ROW = ["trial", "case", "split", "metric", "geometry", "background"]
 """What makes a row of a table of scores."""
 
+DIGEST = "model_digest"
+"""Column of the entrant's digest, as in the ledger: two models may have one name."""
+
 WIDTH = 140
 """Of tables in the terminal, and in a file."""
 
@@ -116,9 +119,10 @@ def _stored(
 
     entrant = candidate.entrant
     opened, rows = opened_for(data, entrant), read_rows(to)
-    if not opened or rows.empty:
+    if not opened or DIGEST not in rows:  # a sweep's table has none
         return None
-    own = rows[(rows["trial"] == entrant.name) & (rows["split"] == "test")]
+    own = rows[(rows[DIGEST] == entrant.digest) & (rows["trial"] == entrant.name)]
+    own = own[own["split"] == "test"]
     own = own[(own["geometry"] == candidate.geometry) & (own["background"] == candidate.background)]
     if own.empty:
         return None
@@ -144,7 +148,7 @@ def _score_one(
         scored = candidate.score(entrant.name, show_bar)
     if split == "test":
         open_test_set(data, entrant)
-    append_parquet(to, scored.rows, unique=ROW)
+    append_parquet(to, scored.rows.assign(**{DIGEST: entrant.digest}), unique=ROW)
     for note in scored.notes:
         print(note, file=sys.stderr)
     cases = scored.rows["case"].nunique()

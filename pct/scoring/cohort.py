@@ -21,7 +21,7 @@ SHOWN = ("ssim", "ssim_masked", "dice_hu250", "mae_head", "edge_bone")
 """Columns of the table with a line a trial."""
 
 CURVE = "bg_"
-"""How the points of the background's profile begin: a curve, too long for a table of metrics."""
+"""How the points of the background's profile begin: a curve, too long for tables and claims."""
 
 DIGITS = {"HU": 1, "HU/mm": 2, "dB": 2, "mm": 2}
 """Decimals of a unit; others have 4."""

@@ -23,7 +23,7 @@ from pct.scoring.claims import (
     compare,
     holm,
 )
-from pct.scoring.cohort import refuse_mixtures
+from pct.scoring.cohort import CURVE, refuse_mixtures
 from pct.scoring.declared import Question, declared_in
 from pct.scoring.rows import read_rows
 
@@ -130,9 +130,14 @@ def weigh(
 
 
 def _is_an_aim(metric: str) -> bool:
-    """Whether one value of it is better than another: descriptions of an image are not compared."""
+    """Whether it stands for itself and one value of it is better than another.
+
+    Points of a curve and descriptions of an image are compared only where they are in question:
+    each more would raise Holm's p of all others.
+    """
     known = METRICS.get(metric)
-    return known is None or known.higher_is_better is not None
+    is_point = metric.startswith(CURVE)
+    return not is_point and (known is None or known.higher_is_better is not None)
 
 
 def _adjusted(found: list[Comparison]) -> list[Comparison]:

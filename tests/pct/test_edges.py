@@ -55,6 +55,11 @@ def test_without_bone_there_is_no_edge_error():
     assert math.isnan(edge_bone(ct, np.full_like(ct, 900), SPACING_MM, head))
 
 
+def test_where_no_centre_lies_within_two_millimetres_of_bone_the_edge_error_is_undefined():
+    ct, head = bone_half()
+    assert math.isnan(edge_bone(ct, ct, (5.0, 5.0, 5.0), head))
+
+
 def test_slabs_change_nothing():
     ct, head = bone_half((45, 12, 40))
     ct[20:, :, :20] = 1000  # a surface across z as well, in the second slab

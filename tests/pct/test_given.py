@@ -87,7 +87,7 @@ def test_weights_that_changed_since_the_run_was_settled_are_refused(model):
 
 
 def test_a_model_of_another_shape_is_refused(tmp_path):
-    other = save(tmp_path / "wide", generator={"channels": [4, 8, 16]})
+    other = save(tmp_path / "wide", seen=[], generator={"channels": [4, 8, 16]})
     with pytest.raises(BadModel, match=r"does not fit the run's generator: .*size mismatch"):
         start(settled(other))
 
@@ -105,10 +105,10 @@ def test_whom_a_model_has_seen_is_handed_on(model, tmp_path, phantom_data):
     assert trained_on(tiny_run(), phantom_data) == list_cases(phantom_data, "train")
 
 
-def test_a_model_that_does_not_say_whom_it_has_seen_is_refused(tmp_path, phantom_data):
+def test_a_model_that_does_not_say_whom_it_has_seen_is_refused_before_training(tmp_path):
     silent = save(tmp_path / "silent")
     with pytest.raises(BadModel, match="its card does not say which cases it was trained on"):
-        trained_on(settled(silent), phantom_data)
+        settle_init(Given(model=str(silent)))
 
 
 def test_pct_train_starts_from_a_model_and_tells_another_one_apart(model, tmp_path, phantom_data):

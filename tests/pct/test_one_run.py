@@ -187,8 +187,16 @@ def test_other_data_in_the_same_folder_is_an_error(straight, tmp_path, phantom_d
 
 
 def test_fewer_epochs_than_are_done_is_an_error(straight, phantom_data):
+    before = (straight[0] / "run.yaml").read_bytes()
     with pytest.raises(OtherRun, match="has finished 3 epochs, epochs=2 asks for fewer"):
         train_here(run_of(epochs=2), phantom_data, straight[0])
+    assert (straight[0] / "run.yaml").read_bytes() == before
+
+
+def test_a_run_that_cannot_start_leaves_its_folder_to_the_one_that_is_meant(tmp_path, phantom_data):
+    with pytest.raises(BadConfig, match="above max_parameters 10"):
+        train_here(run_of(epochs=1, max_parameters=10), phantom_data, tmp_path)
+    assert train_here(run_of(epochs=1), phantom_data, tmp_path).epoch == 1
 
 
 def test_a_busy_folder_is_refused(tmp_path, phantom_data):

@@ -45,3 +45,8 @@ def test_both_precisions_are_timed_on_the_networks_of_the_run():
     seconds = time_steps(tiny_run(precision="auto", warmup_epochs=1))
     assert set(seconds) == {"float32", "bfloat16"}
     assert all(0 < value < 5 for value in seconds.values())
+
+
+def test_a_run_that_starts_from_a_model_is_timed_before_the_model_is_looked_up():
+    seconds = time_steps(tiny_run(precision="auto", init="models:/pct@champion"))
+    assert min(seconds.values()) > 0

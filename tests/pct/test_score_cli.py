@@ -159,6 +159,19 @@ def test_the_test_set_is_opened_once_a_model_unless_asked_again(
     assert len(pd.read_parquet(data / LEDGER)) == 4
 
 
+def test_test_scores_of_another_model_of_that_name_are_not_taken_for_its_own(
+    capsys, tmp_path, model, phantom_data
+):
+    data, to = shutil.copytree(phantom_data, tmp_path / "data"), tmp_path / "scores.parquet"
+    other = make_model(tmp_path / "elsewhere", seed=1, trial="exp1")
+    answers = []
+    for each in (model, other, model):
+        assert main([*words(each, data=data, to=to, split="test"), "--json"]) == 0
+        (cohort,) = map(json.loads, capsys.readouterr().out.splitlines())
+        answers.append({row["metric"]: row["mean"] for row in cohort}["mae_head"])
+    assert answers[0] == answers[2] != answers[1]
+
+
 def test_scores_that_were_lost_are_scored_anew_and_that_is_recorded(tmp_path, model, phantom_data):
     data, to = shutil.copytree(phantom_data, tmp_path / "data"), tmp_path / "scores.parquet"
     call = words(model, data=data, to=to, split="test")

@@ -195,7 +195,7 @@ def test_a_sweep_that_has_begun_cannot_declare_anything(tmp_path, trace):
 
 
 def test_points_of_the_background_curve_are_no_secondary_metrics():
-    rows = sweep(metrics=("ssim", "mae_head", "bg_hu_000_010"))
+    rows = sweep(metrics=("ssim", "mae_head", "bg_hu_000_010", "bg_share_000_010"))
     assert [each.metric for each in weigh(rows, QUESTION)] == ["mae_head", "ssim"]
     asked = Question("exp1", "exp2", "bg_hu_000_010")
     assert weigh(rows, asked)[0].metric == "bg_hu_000_010", "unless one is in question"
