@@ -159,18 +159,7 @@ def _table(path: Path) -> list[Case]:
         raise BadInput(f"{path}: has the columns {', '.join(columns) or 'none'}. {expected}.")
     if not rows:
         raise BadInput(f"{path}: has no row below its header. {expected}, one row a patient.")
-    wrong = [
-        f"line {line}: no {column}" if not row[column] else f"line {line}: its {column} is absent"
-        for line, row in enumerate(rows, start=2)
-        for column in ("subject", "mr", "ct", "head")
-        if _is_wrong(row, column, path.parent)
-    ]
-    first = {row["subject"]: line for line, row in reversed([*enumerate(rows, start=2)])}
-    wrong += [
-        f"line {line}: the subject of line {first[row['subject']]} again, one pair a patient"
-        for line, row in enumerate(rows, start=2)
-        if row["subject"] and first[row["subject"]] < line
-    ]
+    wrong = _mistakes(rows, path.parent)
     if wrong:
         raise BadInput(f"{path}: {'; '.join(wrong)}. Paths are relative to the table. Correct it.")
     return [
@@ -183,6 +172,23 @@ def _table(path: Path) -> list[Case]:
         )
         for row in rows
     ]
+
+
+def _mistakes(rows: list[dict[str, str]], root: Path) -> list[str]:
+    """What is wrong in which line of a table; its first row is line 2."""
+    wrong = [
+        f"line {line}: no {column}" if not row[column] else f"line {line}: its {column} is absent"
+        for line, row in enumerate(rows, start=2)
+        for column in ("subject", "mr", "ct", "head")
+        if _is_wrong(row, column, root)
+    ]
+    first = {row["subject"]: line for line, row in reversed([*enumerate(rows, start=2)])}
+    wrong += [
+        f"line {line}: the subject of line {first[row['subject']]} again, one pair a patient"
+        for line, row in enumerate(rows, start=2)
+        if row["subject"] and first[row["subject"]] < line
+    ]
+    return wrong
 
 
 def _is_wrong(row: dict[str, str], column: str, root: Path) -> bool:

@@ -136,9 +136,7 @@ class Run(Frozen):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Run":
-        problems = []
-        if self.batch % self.workers:
-            problems.append(f"batch {self.batch} does not divide by workers {self.workers}")
+        problems = self._unshared()
         smallest = max(self.generator.smallest, self.discriminator.smallest)
         if self.data.size < smallest:
             problems.append(
@@ -160,6 +158,17 @@ class Run(Frozen):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _unshared(self) -> list[str]:
+        """Why a batch cannot be shared out to the workers."""
+        if self.batch % self.workers:
+            return [f"batch {self.batch} does not divide by workers {self.workers}"]
+        if self.loss.ngf_control == "shuffled" and self.batch < 2 * self.workers:
+            return [
+                "loss.ngf_control shuffled pairs slices of one worker's share, which batch "
+                f"{self.batch} over {self.workers} workers makes a single slice"
+            ]
+        return []
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from pct.precision import settle_precision
 from pct.state import BadState, TrainState, from_bytes, start, to_bytes
 from pct.train import EpochEnd, OnStep, TrainingData, fit
 
-MAY_DIFFER = ("epochs", "init.model")
+MAY_DIFFER = ("epochs", "init.model", "max_parameters")
 """Settings in which a run that goes on may differ: it may be longer, its model may have moved."""
 
 

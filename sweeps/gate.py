@@ -41,7 +41,7 @@ def objections(
     missing = [name for name in (*MARGINS, LEAK) if name not in set(own["metric"])]
     if missing:
         return [f"no 3D scores for {', '.join(missing)}"]
-    odd = own[own["metric"].isin(MARGINS) & ~np.isfinite(own["value"])]
+    odd = own[own["metric"].isin([*MARGINS, LEAK]) & ~np.isfinite(own["value"])]
     if len(odd):
         return [f"undefined 3D scores: {', '.join(sorted(set(odd['metric'])))}"]
     leaks = _leaks(own)

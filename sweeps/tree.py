@@ -14,8 +14,8 @@ from pct.config import Run
 from pct.schedule import value_at
 from sweeps.recipe import Leaf
 
-NOT_IDENTITY = {"epochs", "warmup_epochs", "schedule", "stop"}
-"""Settings that are values over epochs, or only say when to end."""
+NOT_IDENTITY = {"epochs", "warmup_epochs", "schedule", "stop", "max_parameters"}
+"""Settings that are values over epochs, only say when to end, or change no number."""
 
 Values = tuple[tuple[str, float | str | bool], ...]
 """All scheduled values in force in an epoch, by name."""

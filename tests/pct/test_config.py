@@ -79,6 +79,13 @@ def test_a_batch_must_divide_by_the_workers():
         build_run({"batch": 14, "workers": 4})
 
 
+def test_a_placebo_needs_two_slices_a_worker():
+    shuffled = {"loss": {"ngf_control": "shuffled"}, "workers": 2}
+    assert build_run({**shuffled, "batch": 4}).loss.ngf_control == "shuffled"
+    with pytest.raises(BadConfig, match=r"batch 2 over 2 workers makes a single slice"):
+        build_run({**shuffled, "batch": 2})
+
+
 def test_every_preset_makes_a_run():
     assert {"thesis_exp1", "thesis_exp4", "resize", "crop", "l1_only", "laptop"} <= set(
         preset_names()

@@ -146,6 +146,7 @@ def test_identity_leaves_out_what_only_says_when_to_end_and_values_over_epochs()
         {"epochs": 9},
         {"stop": {"after": 3}},
         {"warmup_epochs": 2},
+        {"max_parameters": 10_000_000},
         {"schedule": {"lambda_ngf": 3}},
     ):
         assert identity(tiny_run(**settings), {}) == identity(run, {})
