@@ -1,7 +1,7 @@
 """Random changes of training pairs: what happens to MR, CT and head alike, and to the MR alone.
 
 All numbers come from the process's torch generator, so a resumed run draws what the run that never
-stopped would have drawn. What is off draws nothing.
+stopped would have drawn. A flip, a move or a shading that is off draws nothing.
 """
 
 import math
