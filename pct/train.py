@@ -108,6 +108,7 @@ def train_epoch(
     for rows in rank_rows(order, batch=run.batch, rank=rank(), world=world_size()):
         batch = augment(make_batch(table, rows, run, device), flip=run.flip, how=run.augment)
         terms = train_step(state, batch, weights, run)
+        del batch  # lest the next one be made beside it, in memory that no cache holds
         if state.ema:
             follow(state.ema, state.generator, decay=run.ema_decay)
         for name, term in terms.items():
