@@ -85,8 +85,11 @@ def measure(data: Path, rounds: int) -> None:
     for epoch in range(rounds + 1):
         for name, batches_of in epochs.items():
             began = time.process_time()
-            count = BATCH * sum(map(lambda batch: 1, batches_of(epoch)))  # holds one batch at a time
-            times[name].append((time.process_time() - began) / count)
+            num_batches = 0
+            for batch in batches_of(epoch):
+                num_batches += 1
+                del batch  # one at a time, as training does
+            times[name].append((time.process_time() - began) / (num_batches * BATCH))
     per_s = {name: 1 / statistics.median(values[1:]) for name, values in times.items()}
     for name, value in per_s.items():
         own, shared = memory[name]

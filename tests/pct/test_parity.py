@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from data_prep.intensity import AIR_HU
 from data_prep.phantom import make_head
@@ -32,7 +33,11 @@ def case():
 @pytest.fixture(scope="module")
 def model(case):
     run = build_run(merge(load_preset("smoke"), {"schedule": {"lambda_gan": 0}}))
-    return trained_on([case], run, GRID, steps=300)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # some hundred steps make much of the order in which threads add
+    trained = trained_on([case], run, GRID, steps=600)
+    torch.set_num_threads(threads)
+    return trained
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,7 @@ def test_any_scan_of_the_head_alone_errs_as_much_as_with_its_ct_at_hand(
 
 
 def test_the_measure_sees_a_scale_that_is_not_trainings(model, case, first):
-    assert mae_in(case, first) < 200, "has learned"
+    assert mae_in(case, first) < 180, "has learned"
     larger = replace(model, grid=replace(GRID, pixel_mm=GRID.pixel_mm * 1.2))
     stretched = predict_volume(larger, case.mr, onto=case.ct.grid)
     assert mae_in(case, stretched) > mae_in(case, first) + 2 * MOST_HU
