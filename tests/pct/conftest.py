@@ -5,8 +5,9 @@ from pct.train import TrainingData
 from tests.tiny import disc_slices
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
+    """Training makes much of the order in which threads add."""
     torch.set_num_threads(1)
 
 

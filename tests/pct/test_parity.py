@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from data_prep.intensity import AIR_HU
 from data_prep.phantom import make_head
@@ -33,11 +32,7 @@ def case():
 @pytest.fixture(scope="module")
 def model(case):
     run = build_run(merge(load_preset("smoke"), {"schedule": {"lambda_gan": 0}}))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # some hundred steps make much of the order in which threads add
-    trained = trained_on([case], run, GRID, steps=600)
-    torch.set_num_threads(threads)
-    return trained
+    return trained_on([case], run, GRID, steps=600)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """SSIM against published numbers, scikit-image and the plain triple loop."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -12,14 +10,6 @@ from torch import Tensor
 from data_prep.intensity import hu_to_unit
 from pct.metrics.ssim import C1, C2, NotOneVolume, ssim, ssim_slabs
 from tests.pct.golden import golden_phantom
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def golden_units() -> tuple[Tensor, Tensor, Tensor]:

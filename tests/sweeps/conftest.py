@@ -5,8 +5,9 @@ from sweeps.runner import set_environment
 from sweeps.tracking import Place
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
+    """Training makes much of the order in which threads add."""
     torch.set_num_threads(1)
 
 
