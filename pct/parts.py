@@ -5,19 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_prep.volume import Grid, Volume
-
-SLAB = 16
-"""Slices at a time."""
+from pct.metrics.slabs import slabs
 
 
-def slabs(grid: Grid) -> Iterator[tuple[slice, Grid]]:
+def grid_slabs(grid: Grid) -> Iterator[tuple[slice, Grid]]:
     """Which slices along k, and the grid of those alone."""
     i, j, k = grid.shape
-    for first in range(0, k, SLAB):
-        last = min(first + SLAB, k)
+    for which in slabs(k):
         affine = grid.affine.copy()
-        affine[:3, 3] += first * affine[:3, 2]
-        yield slice(first, last), Grid((i, j, last - first), affine)
+        affine[:3, 3] += which.start * affine[:3, 2]
+        yield which, Grid((i, j, which.stop - which.start), affine)
 
 
 def part_for(volume: Volume, grid: Grid) -> Volume:

@@ -17,7 +17,7 @@ from data_prep.volume import Grid, Volume, from_ras, pad_ends, ras_grid, resampl
 from pct.geometry import network_grid
 from pct.model import Model
 from pct.networks import Generator
-from pct.parts import part_for, slabs
+from pct.parts import grid_slabs, part_for
 
 CHUNK = 8
 """Slices or tiles a forward pass: some 0.5 GB in the thesis's generator, and no faster above."""
@@ -94,7 +94,7 @@ def predict_volume(
     prepared = prepare(model, mr, onto=onto)
     num_slices = prepared.grid.shape[2]
     pct_hu = np.empty(prepared.grid.shape, np.int16)
-    for which, slab in slabs(prepared.grid):
+    for which, slab in grid_slabs(prepared.grid):
         pct_unit = run_generator(model.generator, prepared.unit(slab), tile=model.grid.size)
         pct_hu[:, :, which] = np.rint(unit_to_hu(pct_unit))
         on_slices(which.stop, num_slices)
@@ -108,7 +108,7 @@ def _lay(pct_hu: Volume, grid: Grid, *, only: list[Volume]) -> Volume:
     """Bring a pseudo-CT to `grid`, with air where one of the masks `only` is not."""
     target = ras_grid(grid)
     out = np.empty(target.shape, np.int16)
-    for which, slab in slabs(target):
+    for which, slab in grid_slabs(target):
         laid = resample(part_for(pct_hu, slab), slab, fill=AIR_HU).array
         for mask in only:
             laid = np.where(resample(part_for(mask, slab), slab, order=0).array, laid, AIR_HU)

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from data_prep.schema import SliceGrid
 from data_prep.volume import Grid, Volume, from_ras, ras_grid, resample, to_ras
 from pct.geometry import axial_grid, network_grid
-from pct.parts import part_for, slabs
+from pct.parts import grid_slabs, part_for
 
 TRAINED = SliceGrid("resize", 32, 8.0, 5.0)
 
@@ -106,7 +106,7 @@ def test_native_geometry_has_the_pixels_of_the_target_or_of_the_mr():
 def test_slab_by_slab_from_the_part_it_needs_is_what_resampling_at_once_gives(
     degrees, step, order, monkeypatch
 ):
-    monkeypatch.setattr("pct.parts.SLAB", 3)
+    monkeypatch.setattr("pct.metrics.slabs.SLAB", 3)
     rng = np.random.default_rng(0)
     source = tilted(degrees, shape=(40, 44, 30), step=(1.0, 1.2, 2.0))
     volume = Volume(rng.normal(size=source.shape).astype(np.float32), source.affine)
@@ -114,14 +114,14 @@ def test_slab_by_slab_from_the_part_it_needs_is_what_resampling_at_once_gives(
     target = tilted(0.0, shape=(14, 15, 16), step=step)
     how = {"order": order, "fill": 0 if order == 0 else -7.0, "antialias": order == 1}
     whole = resample(volume, target, **how).array
-    for which, slab in slabs(target):
+    for which, slab in grid_slabs(target):
         part = part_for(volume, slab)
         np.testing.assert_allclose(resample(part, slab, **how).array, whole[:, :, which], atol=2e-4)
 
 
 def test_the_part_of_a_slab_is_small_and_that_of_a_place_far_away_a_voxel():
     volume = Volume(np.zeros((50, 50, 400), np.uint8), np.eye(4))
-    which, slab = list(slabs(volume.grid))[5]
+    which, slab = list(grid_slabs(volume.grid))[5]
     assert which == slice(80, 96)
     assert part_for(volume, slab).array.shape == (50, 50, 20)  # two beyond at each end
     affine = np.eye(4)
