@@ -71,7 +71,9 @@ def test_the_chain_holds_on_bent_real_heads(tmp_path):
     assert set(scores["split"]) == {"val"}, "a sweep must not look at the test set"
     mae = scores[scores["metric"] == "mae_head"]["value"]
     assert mae.between(50, 400).all()
-    pct("promote", "OUT", cwd=tmp_path)
+    # MR and CT of these heads are of two people, and so short a training copies the MR: mr_leak
+    # comes out near the gate's limit, on either side of it (docs/proofs.md).
+    pct("promote", "OUT", "--force", "--note", "surrogate heads", cwd=tmp_path)
     rows = json.loads(
         pct("score", "models:/pct@champion", "--data", "DATA", "--json", cwd=tmp_path).splitlines()[
             0
