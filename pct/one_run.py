@@ -26,7 +26,7 @@ from pct.checkpoints import write_safely
 from pct.config import NUMERICS, BadConfig, Run, build_run, read_yaml
 from pct.frozen import Frozen
 from pct.given import settle_init, trained_on
-from pct.model import save_model
+from pct.model import choose_device, save_model
 from pct.needs import check_fit
 from pct.precision import settle_precision
 from pct.state import BadState, TrainState, from_bytes, start, to_bytes
@@ -75,7 +75,7 @@ def train_here(
 
 def resume(run: Run, folder: Path) -> TrainState:
     """The state in the folder, or a fresh one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     path = folder / "state.pt"
     try:
         state = from_bytes(path.read_bytes(), run, device) if path.exists() else start(run, device)

@@ -25,19 +25,6 @@ def without_clock(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if not k.startswith("time")} for row in history]
 
 
-@pytest.fixture(scope="module")
-def straight(tiny_data) -> tuple[TrainState, str]:
-    torch.set_num_threads(1)
-    state = train(start(full_run()), full_run(), tiny_data, until=6)
-    return state, state.fingerprint()
-
-
-@pytest.fixture(scope="module")
-def at_three(tiny_data) -> bytes:
-    torch.set_num_threads(1)
-    return to_bytes(train(start(full_run()), full_run(), tiny_data, until=3))
-
-
 def test_a_fork_equals_the_run_that_never_stopped(straight, at_three, tiny_data):
     state, fingerprint = straight
     scramble_process()

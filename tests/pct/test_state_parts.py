@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-import torch
 
-from pct.state import BadState, TrainState, from_bytes, start, to_bytes
+from pct.state import BadState, from_bytes, start, to_bytes
 from tests.pct.restless import edit, full_run, opened, saved, train
 
 PARTS = (
@@ -14,19 +13,6 @@ PARTS = (
     "randoms.torch", "randoms.numpy", "randoms.python",
 )  # fmt: skip
 """All that a checkpoint holds, but the states of GPUs that are not here."""
-
-
-@pytest.fixture(scope="module")
-def straight(tiny_data) -> tuple[TrainState, str]:
-    torch.set_num_threads(1)
-    state = train(start(full_run()), full_run(), tiny_data, until=6)
-    return state, state.fingerprint()
-
-
-@pytest.fixture(scope="module")
-def at_three(tiny_data) -> bytes:
-    torch.set_num_threads(1)
-    return to_bytes(train(start(full_run()), full_run(), tiny_data, until=3))
 
 
 def put(content: Any, part: str, value: Any) -> None:
