@@ -1,14 +1,15 @@
 """A leaf as a worker receives it, and what it leaves behind in the sweep's folder. Light."""
 
 import json
-from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from data_prep.atomic import renamed
 from pct.config import Run
 from pct.frozen import Frozen
-from sweeps.tree import prefix_key
+from sweeps.courses import course_of
+from sweeps.tree import Course
 
 
 class Job(Frozen):
@@ -25,9 +26,24 @@ class Job(Frozen):
     snapshots: tuple[int, ...]
     """Finished epochs kept in the store: forks, tens, the last one."""
 
+    @cached_property
+    def course(self) -> Course:
+        """What the engine has to know of it."""
+        return course_of(self.leaf, self.run, self.base)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Itself, as its trial receives it."""
+        return {"leaf": self.leaf, "job": self.model_dump_json()}
+
     def key(self, finished: int) -> str:
         """Key of the state after `finished` epochs."""
-        return prefix_key(self.base, self.run, finished)
+        return self.course.key(finished)
+
+    @property
+    def last_key(self) -> str:
+        """Key of the state after all its epochs: whether two leaves of one name are one run."""
+        return self.key(self.run.epochs)
 
     @property
     def spool(self) -> Path:
@@ -68,25 +84,12 @@ class Outcome(Frozen):
     """Cohort means of the 3D metrics, `val3d/...`."""
 
 
-def snapshots(run: Run, cuts: tuple[int, ...]) -> tuple[int, ...]:
-    """Epochs to keep: forks, every tenth (every one of a run of at most 12), and the last."""
-    step = 1 if run.epochs <= 12 else 10
-    tens = range(step, run.epochs, step)
-    return tuple(sorted({*tens, *(c for c in cuts if c < run.epochs), run.epochs}))
-
-
-def committed_epochs(job: Job, has: Callable[[str], bool], *, upto: int | None = None) -> int:
-    """The longest prefix of a leaf that is in the store, of at most `upto` epochs."""
-    longest = job.run.epochs if upto is None else upto
-    return next((epoch for epoch in range(longest, 0, -1) if has(job.key(epoch))), 0)
-
-
 def read_outcome(job: Job) -> Outcome | None:
     """The outcome of this very run, or None where it has none yet or was another run's."""
     if not job.outcome.exists():
         return None
     outcome = Outcome.model_validate_json(job.outcome.read_text())
-    return outcome if outcome.key == job.key(job.run.epochs) else None
+    return outcome if outcome.key == job.last_key else None
 
 
 def write_outcome(job: Job, outcome: Outcome) -> None:
@@ -97,7 +100,7 @@ def write_outcome(job: Job, outcome: Outcome) -> None:
 def failed(job: Job, reason: str, epochs: int = 0) -> Outcome:
     """The outcome of a leaf that broke off after `epochs` finished epochs."""
     return Outcome(
-        leaf=job.leaf, status="FAILED", reason=reason, key=job.key(job.run.epochs),
+        leaf=job.leaf, status="FAILED", reason=reason, key=job.last_key,
         last_stage=job.key(epochs) if epochs else "", epochs=epochs, best_epoch=0,
         best_value=float("nan"), seconds=0.0, final={},
     )  # fmt: skip

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pct.config import Run
 from sweeps.job import Job
-from sweeps.tree import path_of
 
 if TYPE_CHECKING:
     from sweeps.sweep import Result, Sweep
@@ -35,7 +34,7 @@ def sweep_tags(sweep: "Sweep") -> dict[str, str]:
 
 def trial_tags(job: Job, sweep: "Sweep") -> dict[str, str]:
     """Tags of one trial: its lineage, its note in the UI."""
-    path = path_of(job.leaf, sweep.stages)
+    path = sweep.paths[job.leaf]
     lineage = " > ".join(f"{stage.first}-{stage.last}:{stage.key[:8]}" for stage in path)
     same = sweep.same[job.leaf]
     return {

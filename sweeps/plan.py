@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sweeps.courses import courses_of
 from sweeps.recipe import Leaf, Recipe, leaves_at
 from sweeps.space import sketch_point
 from sweeps.tree import Stage, Values, build_tree, twins, unique_epochs, walk
@@ -31,17 +32,18 @@ def make_plan(recipe: Recipe) -> Plan:
         for number, point in enumerate(points)
         for leaf in leaves_at(recipe, point)
     )
-    stages = build_tree(leaves, {})
+    courses = courses_of(leaves, {})
+    stages = build_tree(courses)
     shortest = [_stopped_early(leaf) for leaf in leaves]
     return Plan(
         leaves=leaves,
         stages=stages,
-        same={name: twin for name, twin in twins(leaves, {}).items() if name != twin},
+        same={name: twin for name, twin in twins(courses).items() if name != twin},
         epochs_written=(
             sum(leaf.run.epochs for leaf in shortest),
             sum(leaf.run.epochs for leaf in leaves),
         ),
-        epochs_to_train=(unique_epochs(build_tree(shortest, {})), unique_epochs(stages)),
+        epochs_to_train=(unique_epochs(build_tree(courses_of(shortest, {}))), unique_epochs(stages)),
     )
 
 

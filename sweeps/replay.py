@@ -14,7 +14,7 @@ from sweeps.store import Store
 
 def replay(job: Job, store: Store, epoch: int) -> None:
     """Put everything up to `epoch`, which the store holds, into the leaf's spool and panels."""
-    spool.begin(job.spool, job.key(job.run.epochs))
+    spool.begin(job.spool, job.last_key)
     if not epoch:
         return
     history = json.loads(store.get(job.key(epoch), "history.json"))

@@ -1,20 +1,34 @@
-"""Where the leaves of a sweep come from."""
+"""Where the tasks of a sweep come from."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from sweeps.job import Job
+from sweeps.tree import Course
+
+
+class Task(Protocol):
+    """One course to train, and what its trainer is told."""
+
+    @property
+    def course(self) -> Course:
+        """What the engine has to know."""
+        ...
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Plain values, for the trainer."""
+        ...
 
 
 class Source(Protocol):
     """A recipe's list of leaves, or the points of a search."""
 
-    def more(self) -> Sequence[Job]:
-        """New leaves to run, perhaps none for now."""
+    def more(self) -> Sequence[Task]:
+        """New tasks, perhaps none for now. Asked only when no known one can start."""
         ...
 
-    def settled(self, leaf: str) -> None:
-        """A leaf has ended, well or not."""
+    def settled(self, name: str) -> None:
+        """A task has ended, well or not."""
         ...
 
     @property
@@ -24,25 +38,25 @@ class Source(Protocol):
 
 
 class Listed:
-    """A fixed list of leaves, the one with the most epochs first."""
+    """A fixed list of tasks."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self._jobs: Sequence[Job] = sorted(jobs, key=lambda job: -job.run.epochs)
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks: Sequence[Task] = list(tasks)
 
-    def more(self) -> Sequence[Job]:
+    def more(self) -> Sequence[Task]:
         """All of them, once."""
-        jobs, self._jobs = self._jobs, []
-        return jobs
+        tasks, self._tasks = self._tasks, []
+        return tasks
 
-    def settled(self, leaf: str) -> None:
+    def settled(self, name: str) -> None:
         """Nothing follows from it."""
 
     @property
     def exhausted(self) -> bool:
         """After the first call of `more`."""
-        return not self._jobs
+        return not self._tasks
 
     @property
     def anything(self) -> bool:
-        """Whether there is a leaf to train."""
-        return bool(self._jobs)
+        """Whether there is a task at all."""
+        return bool(self._tasks)

@@ -252,7 +252,7 @@ def _finished(job: Job) -> bool:
 
 def _clear(job: Job) -> None:
     """Forget a failure, and the records of another run that once had this name."""
-    if spool.run_of(job.spool) != job.key(job.run.epochs):
+    if spool.run_of(job.spool) != job.last_key:
         forget(job)
     job.outcome.unlink(missing_ok=True)
 

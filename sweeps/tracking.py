@@ -80,7 +80,7 @@ class Tracker:
             "pct.kind": "trial",
             "pct.trial": job.leaf,
             "mlflow.parentRunId": self.parent_id,
-            "pct.key": job.key(job.run.epochs),
+            "pct.key": job.last_key,
         }
         run_id = self._run(job.leaf, job.leaf, own, params)
         with self._lock:

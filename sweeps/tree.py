@@ -1,24 +1,59 @@
-"""Runs to a stage tree: equal beginnings are one stage, trained once. Light and pure.
+"""Courses to a stage tree: equal beginnings are one stage, trained once. Light and pure.
 
-Stage trees: Shin et al., Hippo, PVLDB 15(5), 2022. Trained epochs = unique stage-epochs.
+Stage trees: Shin et al., Hippo, PVLDB 15(5), 2022. Trained epochs = unique stage-epochs. Nothing
+here knows what is trained: a course is a name, an identity, and values over epochs.
 """
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise, takewhile
 from typing import Any
 
-from pct.config import Run
-from pct.schedule import value_at
-from sweeps.recipe import Leaf
-
-NOT_IDENTITY = {"epochs", "warmup_epochs", "schedule", "stop", "max_parameters"}
-"""Settings that are values over epochs, only say when to end, or change no number."""
-
-Values = tuple[tuple[str, float | str | bool], ...]
+Scalar = float | int | str | bool
+Values = tuple[tuple[str, Scalar], ...]
 """All scheduled values in force in an epoch, by name."""
+
+Step = tuple[int, Values]
+"""Finished epochs, and the values from there on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One run from its first epoch to its last, told by what is in force in each.
+
+    Two courses are the same run as long as `base` and the values so far are equal.
+    """
+
+    name: str
+    base: str
+    """Of all that must be equal, besides the values, for two states to be equal."""
+    epochs: int
+    steps: tuple[Step, ...]
+    """From 0 on, in order; neighbours differ."""
+    ending: str = ""
+    """Rules that may end the run before its last epoch."""
+
+    def at(self, finished: int) -> Values:
+        """The values in force in the epoch after `finished` epochs."""
+        return self.steps[bisect_right(self.steps, finished, key=_epoch) - 1][1]
+
+    def key(self, finished: int) -> str:
+        """Key of the state after `finished` epochs: equal for courses equal so far.
+
+        >>> one, two = (lay_out("", base="b", epochs=n, values={0: {"lr": 0.1}}) for n in (6, 9))
+        >>> one.key(5) == two.key(5)
+        True
+        """
+        before = bisect_right(self.steps, finished - 1, key=_epoch)
+        return _key(self.base, self.steps[:before], finished)
+
+    def last_change(self) -> int:
+        """Finished epochs after which the values stay as they are."""
+        return self.steps[-1][0]
 
 
 @dataclass(frozen=True)
@@ -31,89 +66,68 @@ class Stage:
     last: int
     values: Values
     leaves: tuple[str, ...]
-    """Every leaf that passes through."""
+    """Every course that passes through."""
     children: tuple["Stage", ...]
 
 
-def identity(run: Run, environment: Mapping[str, Any]) -> str:
-    """Hash of all that must be equal, besides the schedule, for two states to be equal.
-
-    `environment` holds what lies outside the run: data digest, numerics, torch version.
-    """
-    settings = run.model_dump(mode="json", exclude=NOT_IDENTITY)
-    if run.init and run.init.digest:
-        settings["init"] = run.init.digest  # wherever the model lies
-    return _sha({"run": settings, "environment": dict(environment)})
-
-
-def values_at(run: Run, finished: int) -> Values:
-    """Scheduled values in the epoch after `finished`."""
-    values = {name: value_at(steps, finished) for name, steps in run.schedule}
-    return (("warmup", finished < run.warmup_epochs), *sorted(values.items()))
+def lay_out(
+    name: str,
+    *,
+    base: str,
+    epochs: int,
+    values: Mapping[int, Mapping[str, Scalar]],
+    ending: str = "",
+) -> Course:
+    """A course from `values`: numbers of finished epochs (0 among them) to all that holds then."""
+    if 0 not in values or max(values) >= epochs or min(values) < 0:
+        raise ValueError(f"{name}: values at {sorted(values)}; expected 0, then below {epochs}")
+    steps = [(epoch, tuple(sorted(values[epoch].items()))) for epoch in sorted(values)]
+    return Course(name, base, epochs, simplify(steps), ending)
 
 
-def changes(run: Run) -> list[int]:
-    """Finished epochs after which some scheduled value changes, 0 included."""
-    keys = {0, run.warmup_epochs} | {key for _, steps in run.schedule for key, _ in steps}
-    return sorted(key for key in keys if key < run.epochs)
+def simplify(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Leave out steps that repeat the values before them."""
+    return (steps[0], *(new for old, new in pairwise(steps) if new[1] != old[1]))
 
 
-def prefix_key(base: str, run: Run, finished: int) -> str:
-    """Key of the state after `finished` epochs: equal for runs equal so far, whatever comes later.
-
-    >>> one, two = Run(epochs=6), Run(epochs=9)
-    >>> prefix_key("b", one, 5) == prefix_key("b", two, 5)
-    True
-    """
-    return _prefix_key(
-        base, tuple((at, values_at(run, at)) for at in changes(run) if at < finished), finished
-    )
+def shared_epochs(one: Course, other: Course) -> int:
+    """Epochs from the start in which two courses are the same run."""
+    if one.base != other.base:
+        return 0
+    alike = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one.steps, other.steps))))
+    ends = [course.steps[alike][0] for course in (one, other) if alike < len(course.steps)]
+    return min(one.epochs, other.epochs, *ends)
 
 
-@lru_cache(maxsize=65536)
-def _prefix_key(base: str, steps: tuple[tuple[int, Values], ...], finished: int) -> str:
-    distinct = [
-        step for index, step in enumerate(steps) if not index or step[1] != steps[index - 1][1]
-    ]
-    return _sha([base, distinct, finished])
+def build_tree(courses: Sequence[Course]) -> tuple[Stage, ...]:
+    """The roots of the stage tree, in the order of the courses."""
+    return _grow(courses, 0)
 
 
-def build_tree(leaves: Sequence[Leaf], environment: Mapping[str, Any]) -> tuple[Stage, ...]:
-    """The roots of the stage tree, in the order of the leaves."""
-    bases = {leaf.name: identity(leaf.run, environment) for leaf in leaves}
-    return _grow(tuple(leaves), bases, 0)
-
-
-def _grow(leaves: tuple[Leaf, ...], bases: dict[str, str], finished: int) -> tuple[Stage, ...]:
-    groups: dict[tuple[str, Values], list[Leaf]] = {}
-    for leaf in leaves:
-        if leaf.run.epochs > finished:
-            groups.setdefault((bases[leaf.name], values_at(leaf.run, finished)), []).append(leaf)
+def _grow(courses: Sequence[Course], finished: int) -> tuple[Stage, ...]:
+    groups: dict[tuple[str, Values], list[Course]] = {}
+    for course in courses:
+        if course.epochs > finished:
+            groups.setdefault((course.base, course.at(finished)), []).append(course)
     stages = []
-    for (base, values), members in groups.items():
-        last = min(_next_cut(leaf.run, finished) for leaf in members)
+    for (_, values), members in groups.items():
+        last = min(_next_cut(course, finished) for course in members)
         stages.append(
             Stage(
-                key=prefix_key(base, members[0].run, last),
+                key=members[0].key(last),
                 first=finished + 1,
                 last=last,
                 values=values,
-                leaves=tuple(leaf.name for leaf in members),
-                children=_grow(tuple(members), bases, last),
+                leaves=tuple(course.name for course in members),
+                children=_grow(members, last),
             )
         )
     return tuple(stages)
 
 
-def _next_cut(run: Run, finished: int) -> int:
-    return min(
-        (
-            key
-            for key in changes(run)
-            if key > finished and values_at(run, key) != values_at(run, finished)
-        ),
-        default=run.epochs,
-    )
+def _next_cut(course: Course, finished: int) -> int:
+    following = bisect_right(course.steps, finished, key=_epoch)
+    return course.steps[following][0] if following < len(course.steps) else course.epochs
 
 
 def walk(stages: Sequence[Stage]) -> list[Stage]:
@@ -121,9 +135,13 @@ def walk(stages: Sequence[Stage]) -> list[Stage]:
     return [found for stage in stages for found in (stage, *walk(stage.children))]
 
 
-def path_of(leaf: str, stages: Sequence[Stage]) -> list[Stage]:
-    """The stages that a leaf passes through, in order."""
-    return [stage for stage in walk(stages) if leaf in stage.leaves]
+def paths_of(stages: Sequence[Stage]) -> dict[str, list[Stage]]:
+    """The stages that each course passes through, in order."""
+    paths: dict[str, list[Stage]] = {}
+    for stage in walk(stages):
+        for name in stage.leaves:
+            paths.setdefault(name, []).append(stage)
+    return paths
 
 
 def unique_epochs(stages: Sequence[Stage]) -> int:
@@ -131,16 +149,24 @@ def unique_epochs(stages: Sequence[Stage]) -> int:
     return sum(stage.last - stage.first + 1 for stage in walk(stages))
 
 
-def twins(leaves: Sequence[Leaf], environment: Mapping[str, Any]) -> dict[str, str]:
-    """Leaf -> the first leaf that is the very same run (itself, for most)."""
+def twins(courses: Sequence[Course]) -> dict[str, str]:
+    """Course -> the first one that is the very same run (itself, for most)."""
     first: dict[tuple[str, str], str] = {}
-    same = {}
-    for leaf in leaves:
-        key = prefix_key(identity(leaf.run, environment), leaf.run, leaf.run.epochs)
-        stop = leaf.run.stop.model_dump_json() if leaf.run.stop else ""
-        same[leaf.name] = first.setdefault((key, stop), leaf.name)
-    return same
+    return {
+        course.name: first.setdefault((course.key(course.epochs), course.ending), course.name)
+        for course in courses
+    }
 
 
-def _sha(content: Any) -> str:
+def digest(content: Any) -> str:
+    """Hash of plain values, whatever the order of their keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _epoch(step: Step) -> int:
+    return step[0]
+
+
+@lru_cache(maxsize=65536)
+def _key(base: str, steps: tuple[Step, ...], finished: int) -> str:
+    return digest([base, steps, finished])

@@ -4,9 +4,11 @@ import random
 from collections.abc import Sequence
 
 from pct.config import Run
-from sweeps.job import Job, snapshots
+from sweeps.courses import courses_of, identity
+from sweeps.job import Job
 from sweeps.recipe import Leaf
-from sweeps.tree import build_tree, identity, path_of
+from sweeps.stages import snapshots
+from sweeps.tree import build_tree, paths_of
 from tests.tiny import tiny_run
 
 EPOCHS = 8
@@ -38,7 +40,7 @@ def random_leaves(rng: random.Random, *, most: int = 8) -> list[Leaf]:
 
 
 def jobs_of(leaves: Sequence[Leaf], *, folder: str = "unused") -> list[Job]:
-    stages = build_tree(leaves, {})
+    paths = paths_of(build_tree(courses_of(leaves, {})))
     return [
         Job(
             leaf=leaf.name,
@@ -47,7 +49,7 @@ def jobs_of(leaves: Sequence[Leaf], *, folder: str = "unused") -> list[Job]:
             data="unused",
             store="unused",
             folder=folder,
-            snapshots=snapshots(leaf.run, tuple(s.last for s in path_of(leaf.name, stages))),
+            snapshots=snapshots(leaf.run.epochs, (s.last for s in paths[leaf.name])),
         )
         for leaf in leaves
     ]

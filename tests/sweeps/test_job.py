@@ -2,7 +2,8 @@
 
 import math
 
-from sweeps.job import Job, Outcome, failed, read_outcome, snapshots, write_outcome
+from sweeps.job import Job, Outcome, failed, read_outcome, write_outcome
+from sweeps.stages import snapshots
 from tests.tiny import tiny_run
 
 
@@ -78,6 +79,6 @@ def test_a_failed_leaf_names_its_last_stage_if_it_has_one(tmp_path):
 
 
 def test_snapshots_are_forks_tens_and_the_last_epoch():
-    assert snapshots(tiny_run(epochs=35), (2, 17, 35)) == (2, 10, 17, 20, 30, 35)
-    assert snapshots(tiny_run(epochs=40), ()) == (10, 20, 30, 40)
-    assert snapshots(tiny_run(epochs=6), (3,)) == (1, 2, 3, 4, 5, 6)
+    assert snapshots(35, (2, 17, 35)) == (2, 10, 17, 20, 30, 35)
+    assert snapshots(40, ()) == (10, 20, 30, 40)
+    assert snapshots(6, (3,)) == (1, 2, 3, 4, 5, 6)

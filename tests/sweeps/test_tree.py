@@ -5,20 +5,15 @@ import random
 import pytest
 
 from pct.config import Run, build_run, load_preset
+from sweeps.courses import changes, course_of, courses_of, identity, values_at
 from sweeps.recipe import Leaf, leaves_at, load_recipe
-from sweeps.tree import (
-    build_tree,
-    changes,
-    identity,
-    path_of,
-    prefix_key,
-    twins,
-    unique_epochs,
-    values_at,
-    walk,
-)
+from sweeps.tree import build_tree, paths_of, shared_epochs, twins, unique_epochs, walk
 from tests.sweeps.random_trees import random_leaves, random_run
 from tests.tiny import tiny_run
+
+
+def key_of(run: Run, finished: int) -> str:
+    return course_of("", run, identity(run, {})).key(finished)
 
 
 def equal_so_far(one: Run, other: Run, finished: int) -> bool:
@@ -32,7 +27,7 @@ def test_keys_are_equal_exactly_when_the_schedules_were_so_far():
     for _ in range(400):
         one, other = random_run(rng), random_run(rng)
         for finished in range(1, min(one.epochs, other.epochs) + 1):
-            keys = (prefix_key(identity(run, {}), run, finished) for run in (one, other))
+            keys = (key_of(run, finished) for run in (one, other))
             expected = equal_so_far(one, other, finished)
             assert (next(keys) == next(keys)) is expected
             agreed += expected
@@ -41,7 +36,7 @@ def test_keys_are_equal_exactly_when_the_schedules_were_so_far():
 
 def test_keys_of_different_epochs_differ():
     run = tiny_run(epochs=30)
-    keys = {prefix_key("base", run, finished) for finished in range(1, 31)}
+    keys = {key_of(run, finished) for finished in range(1, 31)}
     assert len(keys) == 30
 
 
@@ -50,25 +45,24 @@ def test_trained_epochs_are_the_distinct_prefixes():
     for _ in range(300):
         leaves = random_leaves(rng)
         distinct = {
-            prefix_key(identity(leaf.run, {}), leaf.run, finished)
+            key_of(leaf.run, finished)
             for leaf in leaves
             for finished in range(1, leaf.run.epochs + 1)
         }
-        assert unique_epochs(build_tree(leaves, {})) == len(distinct)
+        assert unique_epochs(build_tree(courses_of(leaves, {}))) == len(distinct)
 
 
 def test_a_leafs_stages_cover_its_epochs_once_and_end_in_its_keys():
     rng = random.Random(2)
     for _ in range(200):
         leaves = random_leaves(rng)
-        stages = build_tree(leaves, {})
+        paths = paths_of(build_tree(courses_of(leaves, {})))
         for leaf in leaves:
-            path = path_of(leaf.name, stages)
+            path = paths[leaf.name]
             covered = [epoch for stage in path for epoch in range(stage.first, stage.last + 1)]
             assert covered == list(range(1, leaf.run.epochs + 1))
             for stage in path:
-                base = identity(leaf.run, {})
-                assert stage.key == prefix_key(base, leaf.run, stage.last)
+                assert stage.key == key_of(leaf.run, stage.last)
                 for epoch in range(stage.first, stage.last + 1):
                     assert stage.values == values_at(leaf.run, epoch - 1)
 
@@ -76,7 +70,7 @@ def test_a_leafs_stages_cover_its_epochs_once_and_end_in_its_keys():
 def test_stages_of_a_tree_have_keys_of_their_own_and_children_share_their_parents_leaves():
     rng = random.Random(3)
     for _ in range(200):
-        stages = walk(build_tree(random_leaves(rng), {}))
+        stages = walk(build_tree(courses_of(random_leaves(rng), {})))
         assert len({stage.key for stage in stages}) == len(stages)
         for stage in stages:
             below = [name for child in stage.children for name in child.leaves]
@@ -85,7 +79,7 @@ def test_stages_of_a_tree_have_keys_of_their_own_and_children_share_their_parent
 
 
 def test_the_thesis_has_its_eight_stages():
-    stages = build_tree(leaves_at(load_recipe("thesis"), {}), {})
+    stages = build_tree(courses_of(leaves_at(load_recipe("thesis"), {}), {}))
     spans = [(s.first, s.last, len(s.leaves)) for s in walk(stages)]
     assert spans == [
         (1, 2, 3),
@@ -156,9 +150,8 @@ def test_a_restart_of_the_optimisers_is_a_stage_of_its_own():
     full, weights = (
         tiny_run(schedule={"fork_restore": {0: "full", 3: way}}) for way in ("full", "weights")
     )
-    base = identity(full, {})
-    assert prefix_key(base, full, 3) == prefix_key(base, weights, 3)
-    assert prefix_key(base, full, 4) != prefix_key(base, weights, 4)
+    assert key_of(full, 3) == key_of(weights, 3)
+    assert key_of(full, 4) != key_of(weights, 4)
 
 
 def test_changes_are_where_some_value_changes_and_warm_up_ends():
@@ -168,7 +161,7 @@ def test_changes_are_where_some_value_changes_and_warm_up_ends():
 
 def test_twins_are_runs_that_end_alike_in_everything():
     leaves = leaves_at(load_recipe("thesis"), {})
-    assert twins(leaves, {}) == {
+    assert twins(courses_of(leaves, {})) == {
         "exp1": "exp1",
         "exp2": "exp2",
         "exp3.keep": "exp1",
@@ -178,8 +171,19 @@ def test_twins_are_runs_that_end_alike_in_everything():
     patient = Leaf("patient", tiny_run(stop={"after": 3}), {})
     longer = Leaf("longer", tiny_run(epochs=7), {})
     plain = Leaf("plain", tiny_run(), {})
-    assert twins([plain, patient, longer], {}) == {
+    assert twins(courses_of([plain, patient, longer], {})) == {
         "plain": "plain",
         "patient": "patient",
         "longer": "longer",
     }
+
+
+def test_shared_epochs_are_those_whose_keys_agree():
+    rng, partly = random.Random(5), 0
+    for _ in range(400):
+        runs = random_run(rng), random_run(rng)
+        one, other = (course_of("", run, identity(run, {})) for run in runs)
+        agree = [one.key(n) == other.key(n) for n in range(1, min(one.epochs, other.epochs) + 1)]
+        assert shared_epochs(one, other) == shared_epochs(other, one) == sum(agree)
+        partly += 0 < sum(agree) < len(agree)
+    assert partly > 30, "the random courses never parted half-way: the test proves little"

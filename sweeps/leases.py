@@ -1,0 +1,114 @@
+"""Who trains what on a store, now: sweeps that share a prefix at the same time train it once.
+
+    ROOT/leases/OWNER.json     one a sweep under way: its running courses and their keys
+
+The driver writes it under a lock and touches it every few seconds. One whose process is gone, or
+that was not touched for a minute, holds nobody back. On an object store, which knows no exclusive
+creation, there are none: two sweeps at once are never wrong there, but may train a stage twice.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+
+from data_prep.atomic import renamed
+from sweeps.tree import Course
+
+BEAT_SECONDS = 5.0
+STALE_SECONDS = 60.0
+
+
+class Leases:
+    """The running courses of one sweep; a context that keeps them alive and ends them."""
+
+    def __init__(self, store: Path, owner: str) -> None:
+        self._folder = store / "leases"
+        self._path = self._folder / f"{owner}-{socket.gethostname()}-{os.getpid()}.json"
+        self._courses: dict[str, Course] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> "Leases":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        with self._alone():
+            self._path.unlink(missing_ok=True)
+
+    def take(self, course: Course, *, allowed: Callable[[list[Course]], bool]) -> bool:
+        """Lease a course if `allowed`, told what all other sweeps train now, agrees."""
+        with self._alone():
+            if not allowed(self.others()):
+                return False
+            self._courses[course.name] = course
+            self._write()
+            return True
+
+    def release(self, name: str) -> None:
+        """The course has ended."""
+        with self._alone():
+            self._courses.pop(name, None)
+            self._write()
+
+    def others(self) -> list[Course]:
+        """What other sweeps on this store train now."""
+        return [
+            course_from(plain)
+            for path in sorted(self._folder.glob("*.json"))
+            if path != self._path
+            for plain in _alive(path)
+        ]
+
+    def _alone(self) -> FileLock:
+        return FileLock(self._folder / ".lock")
+
+    def _write(self) -> None:
+        """Under a temporary name, then renamed; the keys are for those who collect stages."""
+        courses = list(self._courses.values())
+        content = {
+            "host": socket.gethostname(), "pid": os.getpid(),
+            "courses": [asdict(course) for course in courses],
+            "keys": [c.key(epoch) for c in courses for epoch in range(1, c.epochs + 1)],
+        }  # fmt: skip
+        with renamed(self._path) as temporary:
+            temporary.write_text(json.dumps(content))
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEAT_SECONDS):
+            with self._alone():
+                if self._courses:
+                    self._write()
+
+
+def _alive(path: Path) -> list[dict[str, Any]]:
+    """The courses in a lease that is kept alive; a dead one is cleared away."""
+    content = json.loads(path.read_text())
+    here = content["host"] == socket.gethostname()
+    if here and not psutil.pid_exists(content["pid"]):
+        path.unlink(missing_ok=True)
+        return []
+    if time.time() - path.stat().st_mtime > STALE_SECONDS:
+        return []
+    courses: list[dict[str, Any]] = content["courses"]
+    return courses
+
+
+def course_from(plain: dict[str, Any]) -> Course:
+    """A course read back from JSON."""
+    steps = tuple(
+        (epoch, tuple((name, value) for name, value in values)) for epoch, values in plain["steps"]
+    )
+    return Course(plain["name"], plain["base"], plain["epochs"], steps, plain["ending"])
