@@ -59,12 +59,16 @@ def sweep(
     max_concurrent: Annotated[
         int | None, typer.Option(min=1, help="trials at once; default what fits")
     ] = None,
+    gpus_per_worker: Annotated[
+        float, typer.Option(min=0.01, help="a share lets several trials use one GPU")
+    ] = 1.0,
 ) -> None:
     """Train a recipe's trials as one stage tree. Run again, it goes on from what is there."""
     from data_prep.progress import bar
     from sweeps.place import link, server_command, tracking_place
-    from sweeps.runner import set_environment
-    from sweeps.sweep import done_epochs, prepare_sweep, run_sweep
+    from sweeps.runner import Where, set_environment
+    from sweeps.session import done_epochs, run_sweep
+    from sweeps.sweep import prepare_sweep
 
     set_environment()
     wanted = load_recipe(recipe, overrides or ())
@@ -75,10 +79,9 @@ def sweep(
         result = run_sweep(
             asked,
             place,
-            here=here,
-            address=address,
-            max_concurrent=max_concurrent,
+            Where(here, address, max_concurrent, gpus_per_worker),
             on_tick=lambda: show_bar(done_epochs(to), ""),
+            tell=lambda line: print(line, file=sys.stderr),
         )
     print(
         f"{len(result.outcomes)} trials: {result.trained_epochs} epochs trained of "

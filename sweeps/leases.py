@@ -8,11 +8,13 @@ creation, there are none: two sweeps at once are never wrong there, but may trai
 """
 
 import json
+import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,10 @@ import psutil
 from filelock import FileLock
 
 from data_prep.atomic import renamed
+from sweeps.store import Store
 from sweeps.tree import Course
+
+log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -51,7 +56,7 @@ class Leases:
     def take(self, course: Course, *, allowed: Callable[[list[Course]], bool]) -> bool:
         """Lease a course if `allowed`, told what all other sweeps train now, agrees."""
         with self._alone():
-            if not allowed(self.others()):
+            if not allowed(self._others()):
                 return False
             self._courses[course.name] = course
             self._write()
@@ -65,6 +70,10 @@ class Leases:
 
     def others(self) -> list[Course]:
         """What other sweeps on this store train now."""
+        with self._alone():
+            return self._others()
+
+    def _others(self) -> list[Course]:
         return [
             course_from(plain)
             for path in sorted(self._folder.glob("*.json"))
@@ -81,7 +90,7 @@ class Leases:
         content = {
             "host": socket.gethostname(), "pid": os.getpid(),
             "courses": [asdict(course) for course in courses],
-            "keys": [c.key(epoch) for c in courses for epoch in range(1, c.epochs + 1)],
+            "keys": [key for course in courses for key in course.all_keys()],
         }  # fmt: skip
         with renamed(self._path) as temporary:
             temporary.write_text(json.dumps(content))
@@ -91,6 +100,18 @@ class Leases:
             with self._alone():
                 if self._courses:
                     self._write()
+
+
+@contextmanager
+def leases_on(store: Store, owner: str) -> Iterator[Leases | None]:
+    """The leases of a sweep, while it lasts; none on an object store."""
+    if not store.files.local:
+        log.info("%s: no leases on an object store", store.root)
+        yield None
+        return
+    store.establish()
+    with Leases(Path(store.files.root), owner) as leases:
+        yield leases
 
 
 def _alive(path: Path) -> list[dict[str, Any]]:

@@ -15,9 +15,13 @@ from sweeps.recipe import Recipe
 from sweeps.tree import Stage
 
 
-def write_recipe(folder: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
-    """`recipe.yaml`, every trial with its settings resolved; `jobs.json`, the same for us."""
+def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
+    """`jobs.json`: every trial as its workers receive it."""
     write_json(folder / "jobs.json", [job.model_dump(mode="json") for job in jobs])
+
+
+def write_recipe(folder: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
+    """`recipe.yaml`: every trial with its settings resolved."""
     content = {
         "recipe": recipe.name,
         "base": recipe.base,

@@ -2,13 +2,19 @@
 
 import logging
 import os
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import PctError
 from pct.config import Run
 from sweeps.job import Job, failed, read_outcome, write_outcome
+from sweeps.layout import Layout, lay_out_workers
+from sweeps.leases import Leases
+from sweeps.release import Releases
 from sweeps.source import Source
+from sweeps.stages import committed_epochs
 from sweeps.store import Store
 
 log = logging.getLogger(__name__)
@@ -28,9 +34,24 @@ ENVIRONMENT = {
     "MALLOC_TOP_PAD_": "67108864",
 }
 
+PAUSE_SECONDS = 0.5
+"""Between two looks at what another sweep has committed."""
 
-class Cramped(PctError):
-    """A cluster on which a sweep would wait for ever."""
+LOST_NODES = 3
+"""How often a leaf is gone on with after its driver was lost."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a sweep's leaves are trained."""
+
+    here: bool = False
+    """In this process, one after the other, without Ray."""
+    address: str = "local"
+    """Of a Ray cluster; `local` starts one on this machine."""
+    max_concurrent: int | None = None
+    gpus: float = 1.0
+    """A worker's GPUs, where there are any."""
 
 
 def set_environment() -> None:
@@ -39,14 +60,23 @@ def set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def run_here(source: Source) -> None:
-    """Train each leaf in this process, in turn: for tests and for debugging."""
+def run_here(source: Source, store: Store, leases: Leases | None = None) -> None:
+    """Train each leaf in this process, in turn: for tests, for debugging, for one small machine."""
     from sweeps.trial import train_leaf
 
-    while jobs := source.more():
-        for job in jobs:
+    releases = Releases(source, store.has, leases)
+    while not releases.over:
+        task = releases.next()
+        if task is None:  # another sweep on this store trains what is shared
+            time.sleep(PAUSE_SECONDS)
+            continue
+        job = Job.model_validate_json(task.config["job"])
+        try:
             train_leaf(job, report=lambda row: None)
-            source.settled(job.leaf)
+        except PctError as error:
+            log.warning("%s failed: %s", job.leaf, error)
+            write_outcome(job, failed(job, str(error), committed_epochs(job.course, store.has)))
+        releases.ended(job.leaf)
 
 
 def run_on_ray(
@@ -55,8 +85,8 @@ def run_on_ray(
     folder: Path,
     *,
     need: Run,
-    address: str = "local",
-    max_concurrent: int | None = None,
+    where: Where = Where(),
+    leases: Leases | None = None,
 ) -> None:
     """Hand leaves to Ray Tune until their source is exhausted.
 
@@ -68,39 +98,41 @@ def run_on_ray(
 
     owned = not ray.is_initialized()
     if owned:
-        connect(address)
+        connect(where.address)
     try:
-        slots = num_slots(ray.cluster_resources(), need)
-        tune_leaves(source, store, folder, max_concurrent=min(max_concurrent or slots, slots))
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        layout = lay_out_workers(nodes, need, gpus=where.gpus)
+        tune_leaves(
+            Releases(source, store.has, leases), folder,
+            layout=replace(layout, slots=min(where.max_concurrent or layout.slots, layout.slots)),
+        )  # fmt: skip
     finally:
         if owned:
             ray.shutdown()
 
 
 def tune_leaves(
-    source: Source,
-    store: Store,
-    folder: Path,
-    *,
-    max_concurrent: int,
-    stop: dict[str, float] | None = None,
+    releases: Releases, folder: Path, *, layout: Layout, stop: dict[str, float] | None = None
 ) -> None:
     """Run Tune on a connected Ray; `stop` ends each trial once a report reaches its bound."""
     from ray import tune
 
+    from sweeps.ray_leaf import run_leaf
     from sweeps.search import Brancher
 
     tuner = tune.Tuner(
         # The trial's driver holds no CPU: it only waits for its workers, which need them all.
-        tune.with_resources(run_leaf, {"cpu": 0, "memory": 64 * 2**20}),
+        tune.with_resources(
+            tune.with_parameters(run_leaf, each=layout.each), {"cpu": 0, "memory": 64 * 2**20}
+        ),
         tune_config=tune.TuneConfig(
-            search_alg=Brancher(source, store.has), num_samples=-1,
-            max_concurrent_trials=max_concurrent,
+            search_alg=Brancher(releases), num_samples=-1, max_concurrent_trials=layout.slots,
             trial_name_creator=lambda trial: trial.config["leaf"],
             trial_dirname_creator=lambda trial: trial.config["leaf"],
         ),
         run_config=tune.RunConfig(
-            name="tune", storage_path=str((folder / "ray").resolve()), verbose=0, stop=stop
+            name="tune", storage_path=str((folder / "ray").resolve()), verbose=0, stop=stop,
+            failure_config=tune.FailureConfig(max_failures=LOST_NODES),
         ),
     )  # fmt: skip
     for result in tuner.fit():
@@ -131,62 +163,3 @@ def worker_environment() -> dict[str, str]:
     if cache := os.environ.get("PCT_CACHE"):
         environment["PCT_CACHE"] = os.path.abspath(cache)  # they run in folders of their own
     return environment
-
-
-def num_slots(resources: dict[str, float], need: Run) -> int:
-    """How many leaves fit on a cluster at once."""
-    gpus = resources.get("GPU", 0.0)
-    have, each = (gpus, 1) if gpus else (resources.get("CPU", 0.0), need.threads)
-    slots = int(have // (need.workers * each))
-    if not slots:
-        kind = "GPU" if gpus else "CPU"
-        raise Cramped(
-            f"a leaf needs {need.workers} workers x {each} {kind}, the cluster has "
-            f"{have:g} {kind}. Lower workers or threads, or join a larger cluster."
-        )
-    return slots
-
-
-def run_leaf(config: dict[str, Any]) -> None:
-    """A Tune trial: a `TorchTrainer` for what is left of a leaf, or one report when nothing is."""
-    from ray import train, tune
-    from ray.train.torch import TorchTrainer
-    from ray.tune.integration.ray_train import TuneReportCallback
-
-    job = Job.model_validate_json(config["job"])
-    done = read_outcome(job)
-    if done and done.status == "FINISHED":
-        tune.report({"epoch": done.epochs, **done.final})
-        return
-    import ray
-
-    use_gpu = ray.cluster_resources().get("GPU", 0) > 0
-    trainer = TorchTrainer(
-        train_worker,
-        train_loop_config={"job": config["job"]},
-        scaling_config=train.ScalingConfig(
-            num_workers=job.run.workers, use_gpu=use_gpu,
-            resources_per_worker=None if use_gpu else {"CPU": job.run.threads},
-        ),
-        run_config=train.RunConfig(
-            name=f"{job.leaf}-{job.key(job.run.epochs)[:8]}",
-            storage_path=str((Path(job.folder) / "ray" / "train").resolve()),
-            failure_config=train.FailureConfig(max_failures=2),
-            callbacks=[TuneReportCallback()],
-        ),
-    )  # fmt: skip
-    trainer.fit()
-    outcome = read_outcome(job)
-    if outcome is None or outcome.status == "FAILED":
-        raise RuntimeError(outcome.reason if outcome else "the leaf ended without an outcome")
-
-
-def train_worker(config: dict[str, Any]) -> None:
-    """One worker of a leaf, inside Ray Train."""
-    from ray import train
-    from ray.train.torch import get_device
-
-    from sweeps.trial import train_leaf
-
-    job = Job.model_validate_json(config["job"])
-    train_leaf(job, report=train.report, device=get_device())

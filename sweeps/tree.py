@@ -51,9 +51,9 @@ class Course:
         before = bisect_right(self.steps, finished - 1, key=_epoch)
         return _key(self.base, self.steps[:before], finished)
 
-    def last_change(self) -> int:
-        """Finished epochs after which the values stay as they are."""
-        return self.steps[-1][0]
+    def all_keys(self) -> list[str]:
+        """Keys of the states after epoch 1, 2, ... to the last."""
+        return [self.key(epoch) for epoch in range(1, self.epochs + 1)]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def shared_epochs(one: Course, other: Course) -> int:
     """Epochs from the start in which two courses are the same run."""
     if one.base != other.base:
         return 0
-    alike = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one.steps, other.steps))))
+    pairs = zip(one.steps, other.steps, strict=False)
+    alike = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
     ends = [course.steps[alike][0] for course in (one, other) if alike < len(course.steps)]
     return min(one.epochs, other.epochs, *ends)
 

@@ -21,8 +21,9 @@ from pct.train import EpochEnd, TrainingData, fit, stop_reason
 from pct.validate import look
 from pct.world import from_first, rank
 from sweeps import spool
-from sweeps.job import Job, Outcome, committed_epochs, failed, write_outcome
+from sweeps.job import Job, Outcome, failed, write_outcome
 from sweeps.replay import replay, write_bytes, write_panel
+from sweeps.stages import Commits, go_on_from
 from sweeps.store import Store
 
 Report = Callable[[dict[str, float]], None]
@@ -38,15 +39,16 @@ def train_leaf(job: Job, *, report: Report, device: torch.device | None = None) 
     store = Store(job.store)
     state = resume(job, store, device)
     data = TrainingData(*(open_slices(Path(job.data), split) for split in ("train", "val")))
-    rolling: list[str] = []
     if rank() == 0:
         replay(job, store, state.epoch)
-        rolling += own_rolling(job, state.epoch)
+    own = own_passing(job, state.epoch) if rank() == 0 else None
+    commit = Commits(job.course, store, keep=job.snapshots, own=own)
 
     def after_epoch(event: EpochEnd, state: TrainState) -> None:
-        if rank() == 0:  # before the commit: what is in the store was told
+        files = stage_files(job, state, data)
+        if rank() == 0:  # told before it is committed: what is in the store was told
             spool.add_epochs(job.spool, state.history[-1:], carried=False)
-        commit(job, store, state, data, rolling)
+            commit(state.epoch, files)
         report({"epoch": float(event.epoch), **event.metrics})
 
     try:
@@ -72,45 +74,36 @@ def resume(job: Job, store: Store, device: torch.device | None = None) -> TrainS
 
 
 def last_useful(job: Job, store: Store) -> int:
-    """Finished epochs of the longest prefix in the store, not beyond where patience would end."""
+    """Finished epochs of the longest whole stage, not beyond where patience would end."""
     limit = job.run.epochs
-    while epoch := committed_epochs(job, store.has, upto=limit):
-        history = json.loads(store.get(job.key(epoch), "history.json"))
+    while True:
+        epoch, files = go_on_from(job.course, store, upto=limit)
+        if not epoch:
+            return 0
+        history = json.loads(files["history.json"])
         limit = next((e for e in range(1, epoch) if stop_reason(job.run, history[:e])), epoch)
         if limit == epoch:
             return epoch
-    return 0
 
 
-def own_rolling(job: Job, epoch: int) -> list[str]:
-    """Key of the epoch gone on from, if this leaf trained it before it was killed."""
+def own_passing(job: Job, epoch: int) -> str | None:
+    """Key of the epoch gone on from, if this leaf trained it and it is not one to keep."""
     trained = {line["epoch"] for line in spool.epochs(job.spool) if not line["carried"]}
-    return [job.key(epoch)] if epoch in trained and epoch not in job.snapshots else []
+    return job.key(epoch) if epoch in trained and epoch not in job.snapshots else None
 
 
-def commit(
-    job: Job, store: Store, state: TrainState, data: TrainingData, rolling: list[str]
-) -> None:
-    """Commit the epoch just finished.
-
-    `rolling` holds the key of the epoch before if this worker wrote it and it is no snapshot: it
-    goes once the new one is safe. Stages of other runs are never touched.
-    """
+def stage_files(job: Job, state: TrainState, data: TrainingData) -> dict[str, bytes]:
+    """What is committed of the epoch just finished; empty on all workers but the first."""
     content = to_bytes(state)
     if rank():
-        return
-    key, files = job.key(state.epoch), {"state.pt": content}
-    files["history.json"] = json.dumps(state.history).encode()
+        return {}
+    files = {"state.pt": content, "history.json": json.dumps(state.history).encode()}
     if state.epoch in job.snapshots:
         panels = draw_panels(job, state.judged, data, f"epoch-{state.epoch:04d}")
         files |= panels
         for name, png in panels.items():
             write_panel(job, name, png)
-    wrote = store.put(key, files)
-    while rolling:
-        store.drop(rolling.pop())
-    if wrote and state.epoch not in job.snapshots:
-        rolling.append(key)
+    return files
 
 
 def draw_panels(job: Job, generator: Generator, data: TrainingData, stem: str) -> dict[str, bytes]:

@@ -13,8 +13,9 @@ from pct import train as training
 from pct.config import merge
 from pct.state import read_content
 from sweeps.recipe import Recipe
+from sweeps.session import Result
 from sweeps.space import Search
-from sweeps.sweep import Result, Sweep, prepare_sweep
+from sweeps.sweep import Sweep, prepare_sweep
 from tests.data_folder import SIZE
 
 TRIALS = {

@@ -6,7 +6,8 @@ import pytest
 
 from pct.scoring.declared import Question, declared_in
 from sweeps.recipe import BadRecipe, load_recipe
-from sweeps.sweep import WrongData, prepare_sweep, run_sweep
+from sweeps.session import run_sweep
+from sweeps.sweep import WrongData, prepare_sweep
 from tests.sweeps.small_sweep import sweep_of
 
 TRIALS = (
@@ -57,11 +58,11 @@ def test_the_claim_is_written_before_the_first_epoch(tmp_path, phantom_data, mon
     small = sweep_of(tmp_path / "OUT", phantom_data)
     asked = replace(small, recipe=replace(small.recipe, claim=question))
     seen = []
-    monkeypatch.setattr("sweeps.sweep._run", lambda sweep, *_: seen.append(sweep.folder))
+    monkeypatch.setattr("sweeps.session._run", lambda sweep, *_: seen.append(sweep.folder))
     run_sweep(small, None)
     assert declared_in(tmp_path / "OUT") is None
     monkeypatch.setattr(
-        "sweeps.sweep._run", lambda sweep, *_: seen.append(declared_in(sweep.folder))
+        "sweeps.session._run", lambda sweep, *_: seen.append(declared_in(sweep.folder))
     )
     run_sweep(asked, None)
     assert seen[-1] == question

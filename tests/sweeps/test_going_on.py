@@ -14,7 +14,8 @@ from sweeps.gate import Refused
 from sweeps.job import read_outcome
 from sweeps.promote import promote, write_model
 from sweeps.recipe import Leaf
-from sweeps.sweep import alone, run_sweep
+from sweeps.runner import Where
+from sweeps.session import alone, run_sweep
 from sweeps.tracking import client_at
 from sweeps.trial import train_leaf
 from tests.sweeps.small_sweep import counted_epochs, final_state, sweep_of
@@ -24,7 +25,7 @@ from tests.tiny import tiny_run
 def test_sweeps_in_folders_of_one_name_have_runs_of_their_own(tmp_path, phantom_data, tracking):
     for parent in ("alice", "bob"):
         sweep = sweep_of(tmp_path / parent / "twice", phantom_data, {"plain": {}}, epochs=1)
-        result = run_sweep(sweep, tracking, here=True)
+        result = run_sweep(sweep, tracking, Where(here=True))
     runs = client_at(tracking).search_runs(
         [result.experiment_id],
         "tags.`pct.kind` = 'trial' and tags.`pct.sweep` LIKE '%twice%'",
@@ -35,11 +36,11 @@ def test_sweeps_in_folders_of_one_name_have_runs_of_their_own(tmp_path, phantom_
 def test_a_sweep_goes_on_though_its_folder_was_deleted(tmp_path, phantom_data, tracking):
     sweep = sweep_of(tmp_path / "deleted", phantom_data, {"plain": {}})
     with counted_epochs(break_after=2), pytest.raises(KeyboardInterrupt):
-        run_sweep(sweep, tracking, here=True)
+        run_sweep(sweep, tracking, Where(here=True))
     shutil.rmtree(sweep.folder)
-    assert run_sweep(sweep, tracking, here=True).outcomes["plain"].status == "FINISHED"
+    assert run_sweep(sweep, tracking, Where(here=True)).outcomes["plain"].status == "FINISHED"
     runs = client_at(tracking).search_runs(
-        [run_sweep(sweep, tracking, here=True).experiment_id],
+        [run_sweep(sweep, tracking, Where(here=True)).experiment_id],
         "tags.`pct.kind` = 'trial' and tags.`pct.sweep` LIKE '%deleted%'",
     )
     points = client_at(tracking).get_metric_history(runs[0].info.run_id, "val/psnr")
@@ -63,9 +64,9 @@ def test_a_killed_sweep_with_another_setting_forgets_the_old_numbers(
     """Its spool must not pass over epochs that another run once trained under this name."""
     first = sweep_of(tmp_path / "changed", phantom_data, {"plain": {}})
     with counted_epochs(break_after=2), pytest.raises(KeyboardInterrupt):
-        run_sweep(first, tracking, here=True)
+        run_sweep(first, tracking, Where(here=True))
     second = sweep_of(tmp_path / "changed", phantom_data, {"plain": {"schedule": {"lr_g": 1e-5}}})
-    run_sweep(second, tracking, here=True)
+    run_sweep(second, tracking, Where(here=True))
     history = pd.read_parquet(second.folder / "history.parquet")
     told = history[history["metric"] == "loss/g"].sort_values("epoch")["value"].tolist()
     state = final_state(second, "plain")
@@ -87,7 +88,7 @@ def test_patience_ends_a_leaf_alike_beside_a_longer_run_and_after_a_kill(tmp_pat
 def test_a_second_sweep_in_a_busy_folder_is_told_so(tmp_path, phantom_data, tracking):
     sweep = sweep_of(tmp_path / "busy", phantom_data, {"plain": {}})
     with alone(sweep.folder), pytest.raises(WrongData, match="another pct sweep is running"):
-        run_sweep(sweep, tracking, here=True)
+        run_sweep(sweep, tracking, Where(here=True))
     assert not (sweep.folder / "jobs.json").exists()
 
 
@@ -122,7 +123,7 @@ def test_a_sweep_starts_its_trunk_from_a_model_whose_patients_the_gate_sees(
 ):
     (judge,) = list_cases(phantom_data, "val")
     first = sweep_of(tmp_path / "first", phantom_data, {"plain": {"epochs": 1}})
-    run_sweep(first, tracking, here=True)
+    run_sweep(first, tracking, Where(here=True))
     (job,) = first.jobs
     write_model(job, read_outcome(job), tmp_path / "model", note="")
     card_path = tmp_path / "model" / "model.json"
@@ -132,7 +133,7 @@ def test_a_sweep_starts_its_trunk_from_a_model_whose_patients_the_gate_sees(
     card_path.write_text(json.dumps(content))
     trials = {"fine": {"init": str(tmp_path / "model"), "epochs": 1}}
     second = sweep_of(tmp_path / "second", phantom_data, trials)
-    run_sweep(second, tracking, here=True)
+    run_sweep(second, tracking, Where(here=True))
     (job,) = second.jobs
     assert len(job.run.init.digest) == 64
     with pytest.raises(Refused, match=f"was trained on 1 of its validation cases: {judge}"):

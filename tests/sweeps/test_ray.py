@@ -13,8 +13,10 @@ from pct.config import merge
 from pct.state import read_content
 from sweeps import spool
 from sweeps.job import read_outcome
+from sweeps.layout import Layout
 from sweeps.recipe import Recipe
-from sweeps.runner import connect, run_here, run_on_ray, set_environment, tune_leaves
+from sweeps.release import Releases
+from sweeps.runner import Where, connect, run_here, run_on_ray, set_environment, tune_leaves
 from sweeps.source import Listed
 from sweeps.space import Search
 from sweeps.store import Store
@@ -54,9 +56,12 @@ def sweep_of(folder: Path, data: Path, trials: dict, **common) -> Sweep:
 
 def train(sweep: Sweep, *, max_concurrent: int | None = None) -> None:
     sweep.folder.mkdir(parents=True, exist_ok=True)
-    need = sweep.jobs[0].run
     run_on_ray(
-        Listed(sweep.jobs), sweep.store, sweep.folder, need=need, max_concurrent=max_concurrent
+        Listed(sweep.jobs),
+        sweep.store,
+        sweep.folder,
+        need=sweep.jobs[0].run,
+        where=Where(max_concurrent=max_concurrent),
     )
 
 
@@ -115,7 +120,7 @@ def test_ray_and_this_process_train_the_same_numbers(data, cluster, tmp_path):
     on_ray = sweep_of(tmp_path / "ray", data, {"ngf": {"schedule": FORK}})
     here = sweep_of(tmp_path / "here", data, {"ngf": {"schedule": FORK}})
     train(on_ray)
-    run_here(Listed(here.jobs))
+    run_here(Listed(here.jobs), here.store)
     for leaf in ("ngf.keep", "ngf.drop"):
         assert_equal(final_state(on_ray, leaf), final_state(here, leaf))
 
@@ -126,7 +131,12 @@ def test_a_trial_stopped_early_frees_its_workers_for_the_next(data, cluster, tmp
     # Each wants 4 of the 4 CPUs: were the first's workers to stay, the second would never start.
     sweep = sweep_of(tmp_path, data, trials, workers=2, threads=2, epochs=30)
     sweep.folder.mkdir(parents=True)
-    tune_leaves(Listed(sweep.jobs), sweep.store, sweep.folder, max_concurrent=1, stop={"epoch": 2})
+    tune_leaves(
+        Releases(Listed(sweep.jobs), sweep.store.has),
+        sweep.folder,
+        layout=Layout({"CPU": 2.0}, slots=1),
+        stop={"epoch": 2},
+    )
     for job in sweep.jobs:
         trained = [line["epoch"] for line in spool.epochs(job.spool)]
         assert trained[:2] == [1, 2], job.leaf
@@ -144,7 +154,7 @@ def test_a_killed_worker_is_replaced_and_leaves_no_trace_in_the_numbers(data, cl
     killer.start()
     train(killed)
     killer.join()
-    run_here(Listed(undisturbed.jobs))
+    run_here(Listed(undisturbed.jobs), undisturbed.store)
     assert len(hits) == 1
     assert_equal(final_state(killed, "keep"), final_state(undisturbed, "keep"))
     epochs = [line["epoch"] for line in spool.epochs(victim.spool)]

@@ -5,10 +5,13 @@ import random
 import pytest
 from ray.tune.search import Searcher
 
-from sweeps.job import Job, committed_epochs
+from sweeps.courses import courses_of
+from sweeps.job import Job
 from sweeps.recipe import Leaf
-from sweeps.search import Brancher, shared_epochs
+from sweeps.release import Releases
+from sweeps.search import Brancher
 from sweeps.source import Listed
+from sweeps.stages import committed_epochs
 from sweeps.tree import build_tree, unique_epochs
 from tests.sweeps.random_trees import jobs_of, random_leaves
 from tests.tiny import tiny_run
@@ -23,7 +26,7 @@ class Cluster:
         self.trained: list[str] = []
         self.running: dict[str, tuple[Job, int]] = {}
         self.released: list[str] = []
-        self.brancher = Brancher(Listed(jobs), self.store.__contains__)
+        self.brancher = Brancher(Releases(Listed(jobs), self.store.__contains__))
 
     def run(self) -> None:
         for number in range(10_000):
@@ -41,7 +44,7 @@ class Cluster:
 
     def start(self, trial: str, job: Job) -> None:
         self.released.append(job.leaf)
-        self.running[trial] = job, committed_epochs(job, self.store.__contains__)
+        self.running[trial] = job, committed_epochs(job.course, self.store.__contains__)
 
     def advance(self) -> None:
         """One epoch of one running leaf, or its end."""
@@ -66,7 +69,7 @@ def test_every_stage_is_trained_once_whatever_the_order_in_which_leaves_end():
         cluster.run()
         assert sorted(cluster.released) == sorted(leaf.name for leaf in leaves)
         assert len(cluster.trained) == len(set(cluster.trained))
-        assert len(cluster.trained) == unique_epochs(build_tree(leaves, {}))
+        assert len(cluster.trained) == unique_epochs(build_tree(courses_of(leaves, {})))
 
 
 def test_leaves_that_break_off_never_hold_back_the_others():
@@ -80,7 +83,7 @@ def test_leaves_that_break_off_never_hold_back_the_others():
 
 def test_leaves_with_nothing_in_common_run_side_by_side():
     leaves = [Leaf(f"s{seed}", tiny_run(seed=seed), {}) for seed in range(4)]
-    brancher = Brancher(Listed(jobs_of(leaves)), lambda key: False)
+    brancher = Brancher(Releases(Listed(jobs_of(leaves)), lambda key: False))
     assert [brancher.suggest(str(n))["leaf"] for n in range(4)] == ["s0", "s1", "s2", "s3"]
     assert brancher.suggest("4") is None
 
@@ -98,7 +101,7 @@ def fork() -> list[Job]:
 
 def test_a_sibling_is_released_once_the_fork_is_in_the_store(fork):
     store: set[str] = set()
-    brancher = Brancher(Listed(fork), store.__contains__)
+    brancher = Brancher(Releases(Listed(fork), store.__contains__))
     assert brancher.suggest("1")["leaf"] == "keep"
     for finished in (1, 2):
         store.add(fork[0].key(finished))
@@ -112,7 +115,7 @@ def test_a_sibling_is_released_once_the_fork_is_in_the_store(fork):
 
 
 def test_a_leaf_that_fails_releases_its_siblings(fork):
-    brancher = Brancher(Listed(fork), lambda key: False)
+    brancher = Brancher(Releases(Listed(fork), lambda key: False))
     brancher.suggest("1")
     assert brancher.suggest("2") is None
     brancher.on_trial_complete("1", error=True)
@@ -120,28 +123,23 @@ def test_a_leaf_that_fails_releases_its_siblings(fork):
 
 
 def test_what_an_earlier_sweep_left_in_the_store_is_not_waited_for(fork):
-    brancher = Brancher(Listed(fork), {fork[0].key(3)}.__contains__)
+    brancher = Brancher(Releases(Listed(fork), {fork[0].key(3)}.__contains__))
     assert [brancher.suggest(str(n))["leaf"] for n in range(2)] == ["keep", "drop"]
-
-
-def test_shared_epochs_are_those_up_to_the_first_difference(fork):
-    keep, drop = fork
-    assert shared_epochs(keep, drop) == shared_epochs(drop, keep) == 3
-    assert shared_epochs(keep, keep) == 6
-    (other,) = jobs_of([Leaf("other", tiny_run(seed=2), {})])
-    assert shared_epochs(keep, other) == 0
 
 
 def test_committed_epochs_are_the_longest_prefix_even_with_gaps(fork):
     keep, drop = fork
-    assert committed_epochs(keep, lambda key: False) == 0
-    assert committed_epochs(keep, {keep.key(2), keep.key(5)}.__contains__) == 5
-    assert committed_epochs(drop, {keep.key(2), keep.key(5)}.__contains__) == 2
+    assert committed_epochs(keep.course, lambda key: False) == 0
+    assert committed_epochs(keep.course, {keep.key(2), keep.key(5)}.__contains__) == 5
+    assert committed_epochs(drop.course, {keep.key(2), keep.key(5)}.__contains__) == 2
 
 
-def test_the_longest_leaf_goes_first():
-    leaves = [Leaf("short", tiny_run(epochs=4), {}), Leaf("long", tiny_run(epochs=9), {})]
-    assert [job.leaf for job in Listed(jobs_of(leaves)).more()] == ["long", "short"]
+def test_the_leaf_with_most_epochs_left_goes_first():
+    leaves = [Leaf(f"s{seed}", tiny_run(seed=seed, epochs=4 + seed), {}) for seed in (1, 3, 2)]
+    jobs = jobs_of(leaves)
+    store = {jobs[1].key(5)}  # of s3's 7 epochs 2 are left
+    brancher = Brancher(Releases(Listed(jobs), store.__contains__))
+    assert [brancher.suggest(str(n))["leaf"] for n in range(3)] == ["s2", "s1", "s3"]
 
 
 def test_a_list_gives_its_leaves_once(fork):

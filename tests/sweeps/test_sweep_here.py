@@ -13,7 +13,8 @@ from pct.needs import WrongData
 from pct.state import start
 from pct.train import TrainingData, fit
 from sweeps.promote import write_model
-from sweeps.sweep import run_sweep
+from sweeps.runner import Where
+from sweeps.session import run_sweep
 from sweeps.tracking import client_at
 from tests.sweeps.small_sweep import Swept, counted_epochs, final_state, sweep_of
 
@@ -23,7 +24,7 @@ def swept(tmp_path_factory, phantom_data, tracking) -> Swept:
     torch.set_num_threads(1)
     sweep = sweep_of(tmp_path_factory.mktemp("here") / "sweep", phantom_data)
     with counted_epochs() as trained:
-        result = run_sweep(sweep, tracking, here=True)
+        result = run_sweep(sweep, tracking, Where(here=True))
     return Swept(sweep, result, trained)
 
 
@@ -125,7 +126,7 @@ def test_a_trials_run_in_mlflow_has_each_epoch_once_at_its_own_step(swept, track
 
 def test_again_nothing_is_trained_and_no_point_is_logged_twice(swept, tracking):
     with counted_epochs() as trained:
-        again = run_sweep(swept.sweep, tracking, here=True)
+        again = run_sweep(swept.sweep, tracking, Where(here=True))
     assert trained == []
     before, after = (
         {leaf: outcome.model_dump_json() for leaf, outcome in result.outcomes.items()}
@@ -142,7 +143,7 @@ def test_again_nothing_is_trained_and_no_point_is_logged_twice(swept, tracking):
 def test_a_longer_sweep_goes_on_from_the_shorter_ones_stages(swept, phantom_data, tracking):
     longer = sweep_of(swept.sweep.folder.with_name("longer"), phantom_data, epochs=5)
     with counted_epochs() as trained:
-        result = run_sweep(longer, tracking, here=True)
+        result = run_sweep(longer, tracking, Where(here=True))
     assert trained == [5, 5, 5]
     assert result.trained_epochs == 3
     history = pd.read_parquet(longer.folder / "history.parquet")
@@ -152,10 +153,11 @@ def test_a_longer_sweep_goes_on_from_the_shorter_ones_stages(swept, phantom_data
 
 def test_more_epochs_in_the_same_folder_go_on_too(tmp_path, phantom_data, tracking):
     trials = {"never": {"schedule": {"lambda_ngf": 0}}}
-    run_sweep(sweep_of(tmp_path / "more", phantom_data, trials, epochs=1), tracking, here=True)
+    once = sweep_of(tmp_path / "more", phantom_data, trials, epochs=1)
+    run_sweep(once, tracking, Where(here=True))
     with counted_epochs() as trained:
         result = run_sweep(
-            sweep_of(tmp_path / "more", phantom_data, trials, epochs=2), tracking, here=True
+            sweep_of(tmp_path / "more", phantom_data, trials, epochs=2), tracking, Where(here=True)
         )
     assert trained == [2]
     assert result.outcomes["never"].epochs == 2
@@ -164,9 +166,9 @@ def test_more_epochs_in_the_same_folder_go_on_too(tmp_path, phantom_data, tracki
 def test_an_interrupted_sweep_trains_only_what_is_missing(tmp_path, phantom_data, tracking):
     sweep = sweep_of(tmp_path / "interrupted", phantom_data)
     with counted_epochs(break_after=5) as first, pytest.raises(KeyboardInterrupt):
-        run_sweep(sweep, tracking, here=True)
+        run_sweep(sweep, tracking, Where(here=True))
     with counted_epochs() as second:
-        result = run_sweep(sweep, tracking, here=True)
+        result = run_sweep(sweep, tracking, Where(here=True))
     assert (len(first), len(second)) == (5, 5)
     assert result.trained_epochs == 10
     history = Swept(sweep, result, []).history

@@ -1,0 +1,193 @@
+"""One session of a sweep: what is missing is trained, tracked, and laid out in tables."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pct.config import Run
+from pct.needs import WrongData
+from pct.scoring.declared import declare
+from sweeps import labels, records, spool
+from sweeps.changed import why_anew, write_environment
+from sweeps.job import Job, Outcome, failed, read_outcome, write_outcome
+from sweeps.keeping import clear_leftovers, needed_by, tell_needs
+from sweeps.leases import Leases, leases_on
+from sweeps.points import Points
+from sweeps.recipe import leaves_at
+from sweeps.replay import copy_twin, forget
+from sweeps.runner import Where, run_here, run_on_ray
+from sweeps.source import Listed
+from sweeps.space import corner
+from sweeps.sweep import Sweep
+from sweeps.tracking import Draining, Place, Tracker
+from sweeps.tree import unique_epochs
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `pct sweep` reports."""
+
+    outcomes: dict[str, Outcome]
+    trained_epochs: int
+    unique_epochs: int
+    written_epochs: int
+    sweep: str
+    experiment_id: str
+    selected_by: str
+
+
+def run_sweep(
+    sweep: Sweep,
+    place: Place,
+    where: Where = Where(),  # noqa: B008  frozen
+    *,
+    on_tick: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Result:
+    """Train what is missing, track it, and write the sweep's tables. Again = go on from there.
+
+    `on_tick` is called about every second, `tell` with what the user should know.
+    """
+    with alone(sweep.folder):
+        if sweep.recipe.claim:
+            declare(sweep.folder, sweep.recipe.claim)
+        for line in why_anew(sweep.folder, sweep.jobs, sweep.environment):
+            tell(line)
+        write_environment(sweep.folder, sweep.environment)
+        with leases_on(sweep.store, labels.sweep_name(sweep)) as leases:
+            return _run(sweep, place, where, leases, on_tick)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the sweep's folder; a second sweep in it is told so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise WrongData(
+            f"{folder}: another pct sweep is running there. Wait for it, or choose another --to."
+        ) from error
+
+
+def _run(
+    sweep: Sweep, place: Place, where: Where, leases: Leases | None, on_tick: Callable[[], None]
+) -> Result:
+    tracker = Tracker(
+        place,
+        experiment=f"pct/{sweep.data.name}-{sweep.recipe.name}",
+        sweep=labels.sweep_name(sweep),
+        tags=labels.sweep_tags(sweep),
+    )
+    source = _source(sweep, tracker)
+    with Draining(tracker, also=on_tick):
+        if source.anything and where.here:
+            run_here(source, sweep.store, leases)
+        elif source.anything:
+            run_on_ray(
+                source, sweep.store, sweep.folder,
+                need=_neediest(sweep), where=where, leases=leases,
+            )  # fmt: skip
+        whole = sweep.of(source.leaves) if isinstance(source, Points) else sweep
+        outcomes = _settle(whole)
+    mine = {key for job in whole.jobs for key in job.course.all_keys()}
+    clear_leftovers(whole.store, mine, needed=needed_by(whole.jobs), leases=leases)
+    _close_runs(whole, outcomes, tracker)
+    return _write_tables(whole, outcomes, tracker)
+
+
+def _source(sweep: Sweep, tracker: Tracker) -> Listed | Points:
+    """Where the leaves come from; each is told to the store and to tracking before it is run."""
+    if not sweep.recipe.space:
+        return Listed(begin(sweep, sweep, tracker))
+    points = Points(sweep, begin=lambda part: begin(part, sweep.of(points.leaves), tracker))
+    return points
+
+
+def _close_runs(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) -> None:
+    """End the MLflow run of every leaf, then the sweep's own."""
+    for job in sweep.jobs:
+        if job.leaf not in tracker.run_ids:  # of a point that an earlier session settled
+            tracker.register(job, params=labels.run_params(job), tags=labels.trial_tags(job, sweep))
+        tracker.close(job, outcomes[job.leaf])
+    tracker.close_sweep(failed=any(o.status == "FAILED" for o in outcomes.values()))
+
+
+def begin(part: Sweep, whole: Sweep, tracker: Tracker) -> list[Job]:
+    """Announce the leaves of `part`; those that have to be trained, a twin's only once.
+
+    `whole` is the sweep as far as it is known: all its leaves' stages are needed.
+    """
+    records.write_jobs(whole.folder, whole.jobs)
+    tell_needs(whole.store, labels.sweep_name(whole), str(whole.folder.resolve()), whole.jobs)
+    todo = [job for job in part.jobs if not _finished(job)]
+    for job in todo:
+        _clear(job)
+    for job in part.jobs:
+        tracker.register(job, params=labels.run_params(job), tags=labels.trial_tags(job, part))
+    return [job for job in todo if part.same[job.leaf] == job.leaf]
+
+
+def _neediest(sweep: Sweep) -> Run:
+    """The run that asks for most CPUs."""
+    leaves = sweep.leaves or leaves_at(sweep.recipe, corner(sweep.recipe.space, "low"))
+    return max((leaf.run for leaf in leaves), key=lambda run: run.workers * run.threads)
+
+
+def _write_tables(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) -> Result:
+    records.write_recipe(sweep.folder, sweep.recipe, sweep.jobs)
+    history = records.write_history(sweep.folder, sweep.jobs)
+    records.write_scores(sweep.folder, sweep.jobs)
+    records.write_trials(
+        sweep.folder, sweep.jobs, outcomes, sweep.paths, sweep.same, tracker.run_ids
+    )
+    own = history[~history["carried"]].drop_duplicates(["trial", "epoch"])
+    result = Result(
+        outcomes=outcomes, trained_epochs=len(own), unique_epochs=unique_epochs(sweep.stages),
+        written_epochs=sum(outcome.epochs for outcome in outcomes.values()),
+        sweep=labels.sweep_name(sweep),
+        experiment_id=tracker.experiment_id, selected_by=sweep.jobs[0].run.select.metric,
+    )  # fmt: skip
+    records.write_summary(sweep.folder, labels.summary(sweep, result))
+    return result
+
+
+def done_epochs(folder: Path) -> int:
+    """Epochs that the sweep's trials have trained themselves so far."""
+    return sum(
+        not line["carried"]
+        for path in (folder / "spool").glob("*.jsonl")
+        for line in spool.epochs(path)
+    )
+
+
+def _finished(job: Job) -> bool:
+    outcome = read_outcome(job)
+    return outcome is not None and outcome.status == "FINISHED"
+
+
+def _clear(job: Job) -> None:
+    """Forget a failure, and the records of another run that once had this name."""
+    if spool.run_of(job.spool) != job.last_key:
+        forget(job)
+    job.outcome.unlink(missing_ok=True)
+
+
+def _settle(sweep: Sweep) -> dict[str, Outcome]:
+    """Every leaf's outcome; twins get theirs from the leaf that trained for them."""
+    by_name = {job.leaf: job for job in sweep.jobs}
+    outcomes: dict[str, Outcome] = {}
+    for job in sorted(sweep.jobs, key=lambda job: sweep.same[job.leaf] != job.leaf):
+        twin = by_name[sweep.same[job.leaf]]
+        if twin is not job and read_outcome(job) is None:
+            copy_twin(job, twin, outcomes[twin.leaf], sweep.store)
+        outcome = read_outcome(job)
+        if outcome is None:
+            outcome = failed(job, "broke off without an outcome; see the Ray logs")
+            write_outcome(job, outcome)
+        outcomes[job.leaf] = outcome
+    return outcomes

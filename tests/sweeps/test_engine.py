@@ -1,0 +1,150 @@
+"""The engine with a training that knows no GAN: shared once, killed anywhere, two at a time."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sweeps.engine import sweep, tasks_of
+from sweeps.files import Files
+from sweeps.leases import Leases, leases_on
+from sweeps.store import Store
+from tests.sweeps.toy import FORK, UNIQUE, ends, straight, toy
+
+EFFECTS = ("write", "sync", "create", "replace", "move", "remove", "remove_empty")
+"""All by which the store changes what is on disk."""
+
+
+def in_a_child(action: Callable[[], object]) -> int:
+    """Run it in a fork of this process; its exit status, negative for a signal."""
+    pid = os.fork()
+    if not pid:
+        try:
+            action()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def die_at(number: int) -> None:
+    """Kill this process before or after the `number`th effect (odd: before, even: after)."""
+    seen = 0
+
+    def count() -> None:
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for name in EFFECTS:
+        plain = getattr(Files, name)
+
+        def deadly(self, *given, plain=plain):
+            count()
+            result = plain(self, *given)
+            count()
+            return result
+
+        setattr(Files, name, deadly)
+
+
+def run(folder: Path, *, courses=FORK) -> None:
+    store = Store(str(folder / "stages"))
+    with leases_on(store, "toy") as leases:
+        sweep(courses, toy(folder / "epochs.log"), store, leases=leases)
+
+
+def trained(folder: Path) -> int:
+    log = folder / "epochs.log"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def left(folder: Path) -> list[str]:
+    """Files that no COMMIT names and no sweep needs; the marker's own go with `pct store gc`."""
+    stages = folder / "stages"
+    store = Store(str(stages))
+    odd = [seen.path for found in store.folders() for seen in store.leftovers(found)]
+    odd += [path.name for path in stages.rglob("*.tmp") if path.parent != stages]
+    kept = {task.course.key(epoch) for task in tasks_of(FORK) for epoch in task.keep}
+    return odd + sorted(set(store.keys()) - kept)
+
+
+def test_every_course_ends_as_if_it_had_been_trained_alone(tmp_path):
+    run(tmp_path)
+    store = Store(str(tmp_path / "stages"))
+    assert ends(FORK, store) == [straight(course) for course in FORK]
+    assert trained(tmp_path) == UNIQUE
+    run(tmp_path)
+    assert trained(tmp_path) == UNIQUE
+
+
+@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 29])
+def test_killed_at_any_effect_and_run_again_nothing_is_lost(stride, tmp_path):
+    """SIGKILL before and after each change of the disk: at most one epoch is trained again."""
+    expected = [straight(course) for course in FORK]
+    kills = 0
+    for number in range(1, 10_000, stride):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+
+        def doomed(folder=folder, number=number) -> None:
+            die_at(number)
+            run(folder)
+
+        status = in_a_child(doomed)
+        assert status in (0, -signal.SIGKILL)
+        kills += status != 0
+        run(folder)
+        store = Store(str(folder / "stages"))
+        assert ends(FORK, store) == expected, f"killed at effect {number}"
+        assert trained(folder) <= UNIQUE + 1, f"killed at effect {number}"
+        assert not left(folder), f"killed at effect {number}"
+        if status == 0:
+            break
+    assert kills > 500 / stride
+
+
+def test_two_sweeps_at_once_train_what_they_share_once(tmp_path):
+    pids = []
+    for names in (("keep", "drop"), ("back", "keep", "other"), ("drop", "back")):
+        pid = os.fork()
+        if not pid:
+            run(tmp_path, courses=tuple(c for c in FORK if c.name in names))
+            os._exit(0)
+        pids.append(pid)
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0, 0, 0]
+    store = Store(str(tmp_path / "stages"))
+    assert ends(FORK, store) == [straight(course) for course in FORK]
+    assert trained(tmp_path) == UNIQUE
+
+
+def test_a_killed_sweep_holds_nobody_back(tmp_path):
+    store = Store(str(tmp_path / "stages"))
+    store.establish()
+
+    def dies() -> None:
+        with Leases(tmp_path / "stages", "dead") as leases:
+            assert leases.take(FORK[0], allowed=lambda others: True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_a_child(dies) == -signal.SIGKILL
+    assert list((tmp_path / "stages" / "leases").glob("dead*.json"))
+    run(tmp_path)
+    assert trained(tmp_path) == UNIQUE
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_stage_damaged_since_is_trained_anew(tmp_path, shift):
+    run(tmp_path)
+    store = Store(str(tmp_path / "stages"))
+    keep = FORK[0]
+    victim = tmp_path / "stages" / keep.key(16)[:2] / keep.key(16)
+    (state,) = victim.glob("state*")
+    state.write_bytes(b"x" * (len(state.read_bytes()) + shift))
+    run(tmp_path)
+    assert ends(FORK, store) == [straight(course) for course in FORK]
+    assert trained(tmp_path) == UNIQUE + 3  # from the fork at 13 on
+    assert list((tmp_path / "stages" / "set-aside").iterdir())
