@@ -12,7 +12,8 @@ from pct.config import Run
 from sweeps.job import Job
 
 if TYPE_CHECKING:
-    from sweeps.sweep import Result, Sweep
+    from sweeps.session import Result
+    from sweeps.sweep import Sweep
 
 
 def sweep_name(sweep: "Sweep") -> str:

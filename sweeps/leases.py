@@ -19,7 +19,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock
 
 from data_prep.atomic import renamed
@@ -118,13 +117,23 @@ def _alive(path: Path) -> list[dict[str, Any]]:
     """The courses in a lease that is kept alive; a dead one is cleared away."""
     content = json.loads(path.read_text())
     here = content["host"] == socket.gethostname()
-    if here and not psutil.pid_exists(content["pid"]):
+    if here and not _runs(content["pid"]):
         path.unlink(missing_ok=True)
         return []
     if time.time() - path.stat().st_mtime > STALE_SECONDS:
         return []
     courses: list[dict[str, Any]] = content["courses"]
     return courses
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 def course_from(plain: dict[str, Any]) -> Course:

@@ -1,0 +1,91 @@
+"""How far a sweep is: what its folder, its store's leases and its spools say. Reads only."""
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from sweeps import spool
+from sweeps.job import Job, read_outcome
+from sweeps.leases import running_on
+from sweeps.promote import read_jobs
+from sweeps.store import Store
+
+State = Literal["finished", "failed", "running", "waiting", "stopped"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One trial."""
+
+    trial: str
+    state: State
+    epochs: int
+    """In its history, shared ones too."""
+    planned: int
+    epoch_seconds: float
+    """Median over its own epochs; NaN before the first."""
+    best: float
+    """Highest value of the metric it is selected by; NaN before the first epoch."""
+    note: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """A sweep at this moment."""
+
+    going: bool
+    """Whether a `pct sweep` is at work in the folder."""
+    trials: tuple[Progress, ...]
+
+
+def status_of(folder: Path) -> Status:
+    """Look at a sweep's folder. `NoSweep` where there is none."""
+    jobs = read_jobs(folder)
+    going = _is_locked(folder / ".lock")
+    running = running_on(Store(jobs[0].store), sweep_folder=folder) if going and jobs else set()
+    return Status(going, tuple(_progress(job, going, running) for job in jobs))
+
+
+def summary(status: Status) -> str:
+    """One line: how many trials are in which state, epochs done and to come."""
+    states = [trial.state for trial in status.trials]
+    counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+    done, planned = (
+        sum(trial.epochs for trial in status.trials), sum(t.planned for t in status.trials)
+    )  # fmt: skip
+    hint = "" if status.going or set(states) <= {"finished"} else "; the same pct sweep goes on"
+    return f"{len(states)} trials: {', '.join(counts)}; {done} of {planned} epochs written{hint}"
+
+
+def _progress(job: Job, going: bool, running: set[str]) -> Progress:
+    lines = spool.epochs(job.spool) if spool.run_of(job.spool) == job.last_key else []
+    own = [line["metrics"]["time/epoch_s"] for line in lines if not line["carried"]]
+    judged = [line["metrics"][job.run.select.metric] for line in lines]
+    state, note = _state(job, going, running)
+    return Progress(
+        job.leaf, state, len(lines), job.run.epochs,
+        statistics.median(own) if own else float("nan"),
+        max(judged, default=float("nan")), note,
+    )  # fmt: skip
+
+
+def _state(job: Job, going: bool, running: set[str]) -> tuple[State, str]:
+    outcome = read_outcome(job)
+    if outcome is not None:
+        return ("finished" if outcome.status == "FINISHED" else "failed"), outcome.reason
+    if job.leaf in running:
+        return "running", ""
+    return ("waiting" if going else "stopped"), ""
+
+
+def _is_locked(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
