@@ -142,11 +142,15 @@ def _uneven(series: SeriesCensus, median_mm: float) -> list[str]:
     if np.array_equal(missing, off):
         first = int(np.flatnonzero(missing)[0])
         num = int((np.rint(steps[missing]) - 1).sum())
-        return [f"slices missing: {num}, first {_between(series, first)} ({gaps[first]:.2f} mm, "
-                f"median gap {median_mm:.2f} mm)"]
+        return [
+            f"slices missing: {num}, first {_between(series, first)} ({gaps[first]:.2f} mm, "
+            f"median gap {median_mm:.2f} mm)"
+        ]
     worst = int(np.argmax(np.where(off, np.abs(gaps - median_mm), 0)))
-    return [f"uneven gaps: {gaps[off].min():.2f} to {gaps[off].max():.2f} mm against a median of "
-            f"{median_mm:.2f} mm, worst {_between(series, worst)}"]
+    return [
+        f"uneven gaps: {gaps[off].min():.2f} to {gaps[off].max():.2f} mm against a median of "
+        f"{median_mm:.2f} mm, worst {_between(series, worst)}"
+    ]
 
 
 def _thinned(series: SeriesCensus, gap_mm: float) -> list[str]:
@@ -163,8 +167,10 @@ def _thinned(series: SeriesCensus, gap_mm: float) -> list[str]:
     if series.slices[0].modality == "MR" and thickness_mm and gap_mm <= APART * thickness_mm:
         return []
     known = f"a thickness of {thickness_mm:.2f} mm" if thickness_mm else "an unknown thickness"
-    return [f"1 of every {min(steps)} slices is there: instance numbers step by {min(steps)}, gaps "
-            f"are {gap_mm:.2f} mm at {known}"]
+    return [
+        f"1 of every {min(steps)} slices is there: instance numbers step by {min(steps)}, gaps "
+        f"are {gap_mm:.2f} mm at {known}"
+    ]
 
 
 def _between(series: SeriesCensus, index: int) -> str:

@@ -129,9 +129,7 @@ def _for_split(table: pa.Table, split: Split, config: PrepConfig) -> pa.Table:
     return table.set_column(column, "split", named).cast(slice_schema(config.size))
 
 
-def _without_twins(
-    records: Sequence[CaseRecord], known: Mapping[str, Split]
-) -> list[CaseRecord]:
+def _without_twins(records: Sequence[CaseRecord], known: Mapping[str, Split]) -> list[CaseRecord]:
     """Refuse a case whose CT or MR equals another's voxel for voxel: one patient under two ids."""
     first: dict[tuple[str, str], str] = {}
     kept = []

@@ -97,46 +97,98 @@ EARS = Structure((Part(_T.SKIN, (68, -16, -30), (9, 14, 27)),), paired=True, shi
 
 STRUCTURES = (
     # Brain
-    Structure((Part(_T.CSF, (13, 2, 22), (6.5, 30, 9)),
-               Part(_T.CSF, (21, -24, 8), (5.5, 14, 8))),
-              paired=True, spread=0.22),
+    Structure(
+        (Part(_T.CSF, (13, 2, 22), (6.5, 30, 9)), Part(_T.CSF, (21, -24, 8), (5.5, 14, 8))),
+        paired=True,
+        spread=0.22,
+    ),
     Structure((Part(_T.CSF, (0, -4, 2), (2.2, 13, 10)),), shift_mm=0.8),
-    Structure((Part(_T.NUCLEUS, (11, -9, 6), (8, 14, 9)),
-               Part(_T.NUCLEUS, (26, 8, 6), (7, 17, 11))),
-              paired=True, spread=0.08),
+    Structure(
+        (Part(_T.NUCLEUS, (11, -9, 6), (8, 14, 9)), Part(_T.NUCLEUS, (26, 8, 6), (7, 17, 11))),
+        paired=True,
+        spread=0.08,
+    ),
     Structure((Part(_T.WHITE, (0, -22, -34), (12, 13, 30)),), shift_mm=0.8),
     Structure((Part(_T.CSF, (0, -38, -34), (7, 5, 10)),), shift_mm=0.8, spread=0.15),
     # Skull base
-    Structure((Part(_T.CORTICAL, (46, -22, -42), (19, 18, 15)),
-               Part(_T.CAVITY, (51, -27, -45), (11, 14, 13), cells=True),
-               Part(_T.CAVITY, (55, -12, -40), (13, 4, 4))), paired=True, spread=0.08),
-    Structure((Part(_T.CORTICAL, (0, 26, -34), (19, 19, 15)),
-               Part(_T.CAVITY, (3, 27, -35), (13, 14, 10))), shift_mm=1.5, spread=0.12),
+    Structure(
+        (
+            Part(_T.CORTICAL, (46, -22, -42), (19, 18, 15)),
+            Part(_T.CAVITY, (51, -27, -45), (11, 14, 13), cells=True),
+            Part(_T.CAVITY, (55, -12, -40), (13, 4, 4)),
+        ),
+        paired=True,
+        spread=0.08,
+    ),
+    Structure(
+        (
+            Part(_T.CORTICAL, (0, 26, -34), (19, 19, 15)),
+            Part(_T.CAVITY, (3, 27, -35), (13, 14, 10)),
+        ),
+        shift_mm=1.5,
+        spread=0.12,
+    ),
     # Face
-    Structure((Part(_T.CORTICAL, (31, 57, -31), (20, 26, 19)),
-               Part(_T.FAT, (32, 61, -31), (17, 27, 16)),
-               Part(_T.MUSCLE, (26, 43, -31), (3.5, 22, 3.5)),
-               Part(_T.EYE, (33, 73, -31), (12.3, 12.3, 12.3)),
-               Part(_T.LENS, (33, 83, -31), (4.5, 2.2, 4.5))), paired=True, spread=0.03),
-    Structure((Part(_T.CORTICAL, (10, 78, -3), (14, 8, 16)),
-               Part(_T.CAVITY, (10, 78, -3), (11, 5.5, 13))), paired=True, spread=0.30),
-    Structure((Part(_T.CORTICAL, (0, 58, -34), (12, 22, 15)),
-               Part(_T.CAVITY, (0, 58, -34), (11, 21, 14), cells=True)), shift_mm=0.8),
-    Structure((Part(_T.CORTICAL, (27, 55, -64), (18, 21, 20)),
-               Part(_T.CAVITY, (27, 55, -64), (15.5, 18.5, 17.5))), paired=True, spread=0.10),
+    Structure(
+        (
+            Part(_T.CORTICAL, (31, 57, -31), (20, 26, 19)),
+            Part(_T.FAT, (32, 61, -31), (17, 27, 16)),
+            Part(_T.MUSCLE, (26, 43, -31), (3.5, 22, 3.5)),
+            Part(_T.EYE, (33, 73, -31), (12.3, 12.3, 12.3)),
+            Part(_T.LENS, (33, 83, -31), (4.5, 2.2, 4.5)),
+        ),
+        paired=True,
+        spread=0.03,
+    ),
+    Structure(
+        (
+            Part(_T.CORTICAL, (10, 78, -3), (14, 8, 16)),
+            Part(_T.CAVITY, (10, 78, -3), (11, 5.5, 13)),
+        ),
+        paired=True,
+        spread=0.30,
+    ),
+    Structure(
+        (
+            Part(_T.CORTICAL, (0, 58, -34), (12, 22, 15)),
+            Part(_T.CAVITY, (0, 58, -34), (11, 21, 14), cells=True),
+        ),
+        shift_mm=0.8,
+    ),
+    Structure(
+        (
+            Part(_T.CORTICAL, (27, 55, -64), (18, 21, 20)),
+            Part(_T.CAVITY, (27, 55, -64), (15.5, 18.5, 17.5)),
+        ),
+        paired=True,
+        spread=0.10,
+    ),
     Structure((Part(_T.CORTICAL, (50, 48, -55), (8, 24, 6)),), paired=True),
     Structure((Part(_T.CAVITY, (6, 60, -62), (3.8, 32, 20)),), paired=True, spread=0.20),
     Structure((Part(_T.CAVITY, (0, 14, -82), (11, 8, 34)),), shift_mm=1.5),
-    Structure((Part(_T.CORTICAL, (0, 56, -90), (31, 33, 11)),
-               Part(_T.TOOTH, (0, 57, -95), (28, 31, 5)),
-               Part(_T.MUSCLE, (0, 46, -93), (22, 31, 16)))),
-    Structure((Part(_T.CORTICAL, (43, 20, -76), (6, 15, 34)),
-               Part(_T.MARROW, (43, 20, -80), (3, 11, 28))), paired=True),
+    Structure(
+        (
+            Part(_T.CORTICAL, (0, 56, -90), (31, 33, 11)),
+            Part(_T.TOOTH, (0, 57, -95), (28, 31, 5)),
+            Part(_T.MUSCLE, (0, 46, -93), (22, 31, 16)),
+        )
+    ),
+    Structure(
+        (
+            Part(_T.CORTICAL, (43, 20, -76), (6, 15, 34)),
+            Part(_T.MARROW, (43, 20, -80), (3, 11, 28)),
+        ),
+        paired=True,
+    ),
     # Neck
-    Structure((Part(_T.CORTICAL, (0, -42, -94), (27, 21, 20)),
-               Part(_T.CORTICAL, (0, -18, -98), (13, 10, 30)),
-               Part(_T.MARROW, (0, -18, -98), (10, 7.5, 28)),
-               Part(_T.CSF, (0, -38, -80), (11, 9, 34)),
-               Part(_T.WHITE, (0, -37, -80), (6.5, 5, 34)))),
+    Structure(
+        (
+            Part(_T.CORTICAL, (0, -42, -94), (27, 21, 20)),
+            Part(_T.CORTICAL, (0, -18, -98), (13, 10, 30)),
+            Part(_T.MARROW, (0, -18, -98), (10, 7.5, 28)),
+            Part(_T.CSF, (0, -38, -80), (11, 9, 34)),
+            Part(_T.WHITE, (0, -37, -80), (6.5, 5, 34)),
+        )
+    ),
 )
 """Everything inside the outline but the layers of the cranium; later ones cover earlier ones."""

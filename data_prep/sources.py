@@ -99,9 +99,7 @@ def load_head(case: Case, ct: Grid) -> Volume | None:
     return mask.with_array(mask.array > 0.5)
 
 
-def _load(
-    path: Path, kind: Literal["dicom", "nifti"], what: str, *, finite: bool = True
-) -> Volume:
+def _load(path: Path, kind: Literal["dicom", "nifti"], what: str, *, finite: bool = True) -> Volume:
     try:
         volume = read_series(path) if kind == "dicom" else to_ras(load_image(path))
     except (BadSeries, BadVolume) as error:

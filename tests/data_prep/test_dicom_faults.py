@@ -133,9 +133,7 @@ def test_what_gdcm_compresses_without_loss_is_decoded(folder, tmp_path, syntax):
         reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), None
         reader.SetFileName(str(file))
         assert reader.Read()
-        change.SetTransferSyntax(
-            gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, kinds[syntax]))
-        )
+        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, kinds[syntax])))
         change.SetInput(reader.GetImage())
         assert change.Change()
         writer = gdcm.ImageWriter()

@@ -118,8 +118,6 @@ def test_a_finer_grid_sees_the_same_head():
         make_head(7, size=size, num_slices=16, spacing_mm=(256 / size, 256 / size, 12.0))
         for size in (64, 128)
     )
-    volume_ml = [
-        v.head.array.sum() * np.prod(v.head.spacing_mm) / 1000 for v in (coarse, fine)
-    ]
+    volume_ml = [v.head.array.sum() * np.prod(v.head.spacing_mm) / 1000 for v in (coarse, fine)]
     assert volume_ml[0] == pytest.approx(volume_ml[1], rel=0.02)
     assert 2500 < volume_ml[1] < 5000

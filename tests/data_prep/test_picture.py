@@ -30,8 +30,9 @@ def test_the_patients_right_is_drawn_on_the_left_and_the_front_on_top():
     ("window", "dark", "bright"), [(BONE, -600, 1400), (BRAIN, 0, 80), (FULL_HU, -1000, 3000)]
 )
 def test_a_window_spans_from_black_to_white_and_clips_beyond(window, dark, bright):
-    drawn = hu_tile(np.array([[dark - 500, dark, (dark + bright) / 2, bright, bright + 500]]),
-                    window=window)
+    drawn = hu_tile(
+        np.array([[dark - 500, dark, (dark + bright) / 2, bright, bright + 500]]), window=window
+    )
     assert drawn[0, ::-1, 0].tolist() == [0, 0, 128, 255, 255]
 
 
