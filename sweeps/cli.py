@@ -1,4 +1,4 @@
-"""The verbs `plan`, `sweep` and `promote`."""
+"""The verbs `plan`, `sweep`, `status` and `promote`."""
 
 import json
 import sys
@@ -95,6 +95,25 @@ def sweep(
     for outcome in failed:
         print(f"FAILED {outcome.leaf}: {outcome.reason}", file=sys.stderr)
     raise typer.Exit(PARTLY_DONE if failed else 0)
+
+
+def status(
+    folder: Folder,
+    as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Show how far a sweep is, under way or not."""
+    from dataclasses import asdict
+
+    from sweeps.status import status_of, status_table, summary
+
+    found = status_of(folder)
+    if as_program:
+        print(json.dumps(asdict(found)))
+        return
+    from rich.console import Console
+
+    Console(width=120).print(status_table(found))
+    print(summary(found))
 
 
 def promote(

@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +27,7 @@ from sweeps.tree import Course
 
 log = logging.getLogger(__name__)
 
+FOLDER = "leases"
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
 
@@ -35,7 +36,7 @@ class Leases:
     """The running courses of one sweep; a context that keeps them alive and ends them."""
 
     def __init__(self, store: Path, owner: str) -> None:
-        self._folder = store / "leases"
+        self._folder, self._owner = store / FOLDER, owner
         self._path = self._folder / f"{owner}-{socket.gethostname()}-{os.getpid()}.json"
         self._courses: dict[str, Course] = {}
         self._stop = threading.Event()
@@ -77,17 +78,17 @@ class Leases:
             course_from(plain)
             for path in sorted(self._folder.glob("*.json"))
             if path != self._path
-            for plain in _alive(path)
+            for plain in _alive(path)["courses"]
         ]
 
     def _alone(self) -> FileLock:
-        return FileLock(self._folder / ".lock")
+        return _lock(self._folder)
 
     def _write(self) -> None:
         """Under a temporary name, then renamed; the keys are for those who collect stages."""
         courses = list(self._courses.values())
         content = {
-            "host": socket.gethostname(), "pid": os.getpid(),
+            "owner": self._owner, "host": socket.gethostname(), "pid": os.getpid(),
             "courses": [asdict(course) for course in courses],
             "keys": [key for course in courses for key in course.all_keys()],
         }  # fmt: skip
@@ -113,17 +114,33 @@ def leases_on(store: Store, owner: str) -> Iterator[Leases | None]:
         yield leases
 
 
-def _alive(path: Path) -> list[dict[str, Any]]:
-    """The courses in a lease that is kept alive; a dead one is cleared away."""
-    content = json.loads(path.read_text())
+def running_of(store: Store, owners: Collection[str]) -> set[str]:
+    """Names of the courses that these sweeps train now."""
+    folder = Path(store.files.root) / FOLDER
+    if not store.files.local or not folder.exists():
+        return set()
+    with _lock(folder):
+        leases = [_alive(path) for path in folder.glob("*.json")]
+    return {
+        plain["name"] for lease in leases if lease.get("owner") in owners
+        for plain in lease["courses"]
+    }  # fmt: skip
+
+
+def _lock(folder: Path) -> FileLock:
+    return FileLock(folder / ".lock")
+
+
+def _alive(path: Path) -> dict[str, Any]:
+    """A lease that is kept alive, or an empty one; a dead one is cleared away."""
+    content: dict[str, Any] = json.loads(path.read_text())
     here = content["host"] == socket.gethostname()
     if here and not _runs(content["pid"]):
         path.unlink(missing_ok=True)
-        return []
+        return {"courses": []}
     if time.time() - path.stat().st_mtime > STALE_SECONDS:
-        return []
-    courses: list[dict[str, Any]] = content["courses"]
-    return courses
+        return {"courses": []}
+    return content
 
 
 def _runs(pid: int) -> bool:

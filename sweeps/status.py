@@ -1,16 +1,19 @@
 """How far a sweep is: what its folder, its store's leases and its spools say. Reads only."""
 
+import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
+from rich.table import Table
 
 from sweeps import spool
 from sweeps.job import Job, read_outcome
-from sweeps.leases import running_on
+from sweeps.leases import running_of
 from sweeps.promote import read_jobs
+from sweeps.refs import read_refs
 from sweeps.store import Store
 
 State = Literal["finished", "failed", "running", "waiting", "stopped"]
@@ -45,7 +48,7 @@ def status_of(folder: Path) -> Status:
     """Look at a sweep's folder. `NoSweep` where there is none."""
     jobs = read_jobs(folder)
     going = _is_locked(folder / ".lock")
-    running = running_on(Store(jobs[0].store), sweep_folder=folder) if going and jobs else set()
+    running = _running(folder, Store(jobs[0].store)) if going and jobs else set()
     return Status(going, tuple(_progress(job, going, running) for job in jobs))
 
 
@@ -58,6 +61,31 @@ def summary(status: Status) -> str:
     )  # fmt: skip
     hint = "" if status.going or set(states) <= {"finished"} else "; the same pct sweep goes on"
     return f"{len(states)} trials: {', '.join(counts)}; {done} of {planned} epochs written{hint}"
+
+
+def status_table(status: Status) -> Table:
+    """For the terminal, a row a trial."""
+    table = Table(box=None, pad_edge=False)
+    for name, right in (
+        ("trial", False), ("state", False), ("epochs", True), ("s/epoch", True), ("best", True),
+        ("", False),
+    ):  # fmt: skip
+        table.add_column(name, justify="right" if right else "left")
+    for trial in status.trials:
+        table.add_row(
+            trial.trial, trial.state, f"{trial.epochs}/{trial.planned}",
+            _spell(trial.epoch_seconds, 1), _spell(trial.best, 3), trial.note,
+        )  # fmt: skip
+    return table
+
+
+def _spell(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _running(folder: Path, store: Store) -> set[str]:
+    place = str(folder.resolve())
+    return running_of(store, {ref.sweep for ref in read_refs(store) if ref.folder == place})
 
 
 def _progress(job: Job, going: bool, running: set[str]) -> Progress:

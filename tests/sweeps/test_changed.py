@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sweeps.changed import why_anew, write_environment
-from sweeps.records import write_jobs
 from sweeps.recipe import Leaf
+from sweeps.records import write_jobs
 from tests.sweeps.random_trees import jobs_of
 from tests.tiny import tiny_run
 

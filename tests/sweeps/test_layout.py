@@ -22,7 +22,7 @@ def test_enough_cpus_in_sum_but_on_no_node_are_refused_with_the_numbers():
 
 
 def test_more_workers_than_places_are_refused():
-    with pytest.raises(Cramped, match="needs 4 workers with 1 CPU each.*room for 2"):
+    with pytest.raises(Cramped, match=r"needs 4 workers with 1 CPU each.*room for 2"):
         lay_out_workers([{"CPU": 2.0}], tiny_run(batch=4, workers=4))
 
 
