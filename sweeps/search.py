@@ -35,6 +35,10 @@ class Brancher(Searcher):
         if name:
             self._releases.ended(name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For Tune's own snapshot, which nothing is restored from: see `save`."""
+        return {**self.__dict__, "_releases": None}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the stage store is the truth, a sweep goes on from there."""
 

@@ -1,0 +1,105 @@
+"""What must hold of a sweep however often it was killed: compared with one that nothing disturbed.
+
+Every leaf has finished once, with the weights, random states and history of the undisturbed one;
+its epochs stand once each, in order, in our tables and in MLflow; the store holds its snapshots
+and nothing else of it; no half-written file is left.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from pct.state import read_content
+from sweeps.job import Job, read_outcome
+from sweeps.leases import FOLDER
+from sweeps.place import tracking_place
+from sweeps.promote import read_jobs
+from sweeps.store import Store
+from sweeps.tracking import client_at
+
+CLOCKS = ("time", "time/epoch_s")
+"""All that may differ."""
+
+
+@dataclass(frozen=True)
+class Unhurt:
+    """A sweep that nothing disturbed."""
+
+    states: dict[str, Any]
+    """Leaf -> its last state."""
+    unique_epochs: int
+
+    @classmethod
+    def of(cls, folder: Path) -> "Unhurt":
+        """Read from its folder, of which it must be the only sweep."""
+        jobs = read_jobs(folder)
+        history = pd.read_parquet(folder / "history.parquet")
+        own = history[~history["carried"]].drop_duplicates(["trial", "epoch"])
+        return cls({job.leaf: last_state(job) for job in jobs}, len(own))
+
+
+def last_state(job: Job) -> Any:
+    """A leaf's state after its last epoch."""
+    return read_content(Store(job.store).get(job.last_key, "state.pt"), torch.device("cpu"))
+
+
+def problems_of(folder: Path, undisturbed: Unhurt) -> list[str]:
+    """All that does not hold; a line each."""
+    jobs = read_jobs(folder)
+    problems = [] if len(jobs) == len(undisturbed.states) else [f"{len(jobs)} leaves"]
+    for job in jobs:
+        outcome = read_outcome(job)
+        if outcome is None or outcome.status != "FINISHED":
+            problems.append(f"{job.leaf}: {outcome.reason if outcome else 'has no outcome'}")
+        elif not equal(last_state(job), undisturbed.states[job.leaf]):
+            problems.append(f"{job.leaf}: another state than undisturbed")
+    return [*problems, *told(folder, jobs), *litter(folder, jobs)]
+
+
+def told(folder: Path, jobs: list[Job]) -> list[str]:
+    """Epochs that do not stand once each, in order, in history.parquet or in MLflow."""
+    history = pd.read_parquet(folder / "history.parquet")
+    client = client_at(tracking_place(folder, None))
+    trials = pd.read_parquet(folder / "trials.parquet").set_index("trial")
+    problems = []
+    for job in jobs:
+        metric, expected = job.run.select.metric, list(range(1, job.run.epochs + 1))
+        rows = history[(history["trial"] == job.leaf) & (history["metric"] == metric)]
+        if rows["epoch"].tolist() != expected:
+            problems.append(f"{job.leaf}: epochs {rows['epoch'].tolist()} in history.parquet")
+        sent = client.get_metric_history(trials.loc[job.leaf, "run_id"], metric)
+        if [entry.step for entry in sent] != expected:
+            problems.append(f"{job.leaf}: epochs {[entry.step for entry in sent]} in MLflow")
+        if client.get_run(trials.loc[job.leaf, "run_id"]).info.status != "FINISHED":
+            problems.append(f"{job.leaf}: its run is not FINISHED in MLflow")
+    return problems
+
+
+def litter(folder: Path, jobs: list[Job]) -> list[str]:
+    """Files of ours that nobody needs."""
+    store = Store(jobs[0].store)
+    kept = {job.key(epoch) for job in jobs for epoch in job.snapshots}
+    held = set(store.keys())
+    problems = [f"stage {key} is left over" for key in held - kept]
+    problems += [f"stage {key} is lost" for key in kept - held]
+    problems += [seen.path for key in store.folders() for seen in store.leftovers(key)]
+    root = Path(store.files.root)
+    problems += [str(path) for path in (root / FOLDER).glob("*.json")]
+    hidden = [path for at in (folder, root) for path in (*at.rglob(".*"), *at.rglob("*.tmp"))]
+    return problems + [str(path) for path in hidden if path.name != ".lock"]
+
+
+def equal(found: Any, expected: Any) -> bool:
+    """Equal to the last bit, all the way down, clocks apart."""
+    if isinstance(expected, torch.Tensor):
+        return torch.equal(found, expected)
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(
+            equal(found[key], expected[key]) for key in expected if key not in CLOCKS
+        )
+    if isinstance(expected, list | tuple):
+        return len(found) == len(expected) and all(map(equal, found, expected))
+    return bool(found == expected)
