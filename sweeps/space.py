@@ -92,7 +92,7 @@ def size(space: Mapping[str, Dimension], search: Search) -> int | None:
 
 
 def grid_point(space: Mapping[str, Dimension], search: Search, index: int) -> Point:
-    """One of the `size` points, the last dimension turning fastest; beyond the last comes the first."""
+    """One of the `size` points, the last dimension turning fastest; it goes round in circles."""
     point: Point = {}
     for name, dimension in reversed(sampled(space, search).items()):
         values = dimension.values()

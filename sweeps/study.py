@@ -135,7 +135,9 @@ def _load(storage: RDBStorage, path: Path, wanted: Mapping[str, Any]) -> optuna.
         raise _damaged(path, f"it holds {len(names)} studies")
     # The sampler of this study never samples: `sweeps.ask` does, on a copy in memory.
     study = optuna.load_study(study_name=names[0], storage=storage, sampler=RandomSampler())
-    found = {"recipe": names[0], **study.user_attrs.get(FACTS, {})}
+    if FACTS not in study.user_attrs:
+        raise _damaged(path, "no record of its search")
+    found = {"recipe": names[0], **study.user_attrs[FACTS]}
     differ = [line for key in wanted for line in _difference(key, found.get(key), wanted[key])]
     if found.get("runs") != wanted["runs"] and not differ:
         differ = ["What a point trains differs (trials, settings, seeds, data, or PyTorch)."]

@@ -35,11 +35,7 @@ def search(data: Path, folder: Path) -> Any:
     return made_up.search_of(folder, data, points=POINTS, trials={"a": made_up.TRIAL})
 
 
-def die(log: Path) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def deadly(effect: str, when: str, call: int, log: Path) -> None:
+def deadly(effect: str, when: str, call: int) -> None:
     """Let the `call`th call of an effect be the end."""
     owner, name = EFFECTS[effect]
     original: Callable[..., Any] = getattr(owner, name)
@@ -49,10 +45,10 @@ def deadly(effect: str, when: str, call: int, log: Path) -> None:
         nonlocal calls
         calls += 1
         if calls == call and when == "before":
-            die(log)
+            os.kill(os.getpid(), signal.SIGKILL)
         result = original(*args, **options)
         if calls == call and when == "after":
-            die(log)
+            os.kill(os.getpid(), signal.SIGKILL)
         return result
 
     setattr(owner, name, wrapped)
@@ -74,10 +70,9 @@ def session(data: Path, folder: Path, death: tuple[str, str, int] | None) -> int
     """How a child that runs the search ended: its exit code, or minus the signal."""
     child = os.fork()
     if not child:
-        log = folder.parent / "told.txt"
-        watched(log)
+        watched(folder.parent / "told.txt")
         if death:
-            deadly(*death, log)
+            deadly(*death)
         made_up.run(search(data, folder))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -24,7 +24,7 @@ Score = Callable[[Job], dict[str, float] | None]
 
 
 def search_of(
-    folder: Path, data: Path, *, space=SPACE, trials=None, epochs: int = 4, name="search", **settings
+    folder: Path, data: Path, *, space=SPACE, trials=None, epochs=4, name="search", **settings
 ) -> Sweep:
     """A sweep whose search has these settings; its points are `released` leaves."""
     settings = {"minimise": OBJECTIVES, **settings}

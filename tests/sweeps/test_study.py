@@ -1,5 +1,6 @@
 """DIR/study.db is of one search, and says what is wrong with it in one line."""
 
+import shutil
 import sqlite3
 
 import pytest
@@ -12,14 +13,22 @@ from tests.sweeps.made_up import OBJECTIVES, SPACE, STRAIGHT, points_of, run, se
 TWO = {**SPACE, "bg": Dimension(low=1, high=100, log=True)}
 
 
+@pytest.fixture(scope="module")
+def two_points(tmp_path_factory, phantom_data):
+    """A folder with a search of two points; not to be changed."""
+    sweep = search_of(tmp_path_factory.mktemp("begun") / "s", phantom_data, points=2)
+    run(sweep)
+    return sweep.folder
+
+
 @pytest.fixture
-def begun(tmp_path, phantom_data):
-    """A folder with a search of two points, and how to go on in it with other settings."""
+def begun(tmp_path, phantom_data, two_points):
+    """A copy of it, and how to go on in it with other settings."""
+    shutil.copytree(two_points, tmp_path / "s")
 
     def again(**settings):
         return search_of(tmp_path / "s", phantom_data, **{"points": 2, **settings})
 
-    run(again())
     return again
 
 
@@ -98,14 +107,18 @@ def test_a_lock_while_the_search_runs_is_told_too(begun, monkeypatch):
     other.close()
 
 
-@pytest.mark.parametrize("damage", ["noise", "cut", "empty", "emptied"])
-def test_a_damaged_study_is_told_and_left_as_it_is(begun, damage):
+@pytest.mark.parametrize("damage", ["noise", "cut", "empty", "emptied", "foreign"])
+def test_a_damaged_study_is_told_with_a_remedy(begun, damage):
     sweep = begun()
     path = sweep.folder / "study.db"
     content = path.read_bytes()
-    if damage == "emptied":
+    statements = {
+        "emptied": "DELETE FROM studies",
+        "foreign": "DELETE FROM study_user_attributes",
+    }
+    if damage in statements:
         with sqlite3.connect(path) as database:
-            database.execute("DELETE FROM studies")
+            database.execute(statements[damage])
         database.close()
     else:
         broken = {"noise": b"no database" * 500, "cut": content[: len(content) // 3], "empty": b""}
