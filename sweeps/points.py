@@ -1,50 +1,56 @@
-"""Points of a search: asked of Optuna one by one, told once all leaves of a point have ended."""
+"""Points of a search: asked one by one, told once all leaves of a point have ended."""
 
+import hashlib
+import json
 import logging
-import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.job import Job, Outcome, read_outcome
+from sweeps.ask import next_point
+from sweeps.front import write_points
+from sweeps.job import Job
+from sweeps.judge import judge
 from sweeps.recipe import Leaf, Recipe, leaves_at
-from sweeps.space import Dimension
+from sweeps.space import Point, budget, corner
+from sweeps.study import Study, facts_of
 
 if TYPE_CHECKING:
     from sweeps.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
-OPEN = 2
-"""Points under way at once, so that a branch held back does not idle a worker."""
-
 
 class Points:
-    """The leaves of a search, point by point. Its study lies in DIR/study.db and can be resumed."""
+    """The leaves of a search, point by point. Its study lies in DIR/study.db.
+
+    A point is opened when a worker would be idle, and the study knows it before a leaf of it runs.
+    """
 
     def __init__(self, sweep: "Sweep", *, begin: Callable[["Sweep"], list[Job]]) -> None:
         self._sweep, self._begin = sweep, begin
-        self._study = open_study(sweep.recipe, f"sqlite:///{sweep.folder.resolve() / 'study.db'}")
-        self._again = self._study.get_trials(states=[TrialState.RUNNING])
+        self._study = open_study(sweep)
+        self._trials = self._study.trials()
+        self._again = [trial for trial in self._trials if trial.state == TrialState.RUNNING]
+        self._budget = budget(sweep.recipe.space, sweep.recipe.search)
         self._open: dict[int, Sweep] = {}
         self._left: dict[int, set[str]] = {}
+        self._refresh()
 
     @property
     def leaves(self) -> list[Leaf]:
         """The leaves of every point so far, settled ones too."""
         return [
             leaf
-            for trial in self._study.get_trials(deepcopy=False)
+            for trial in self._trials
             for leaf in point_leaves(self._sweep.recipe, trial.number, trial.params)
         ]
 
     @property
     def anything(self) -> bool:
-        """Whether there is a point to run."""
-        return bool(self._again) or self._asked < self._sweep.recipe.search.points
+        """Whether there is a point to open: one that was under way, or a new one."""
+        return bool(self._again) or len(self._trials) < self._budget
 
     @property
     def exhausted(self) -> bool:
@@ -52,15 +58,11 @@ class Points:
         return not self.anything and not self._open
 
     def more(self) -> Sequence[Job]:
-        """The leaves to train of the next point; none while enough points are under way."""
-        jobs: list[Job] = []
-        while self.anything and len(self._open) < OPEN and not jobs:
-            number, params = self._next()
-            part = self._sweep.of(point_leaves(self._sweep.recipe, number, params))
-            jobs = self._begin(part)
-            self._open[number], self._left[number] = part, {job.leaf for job in jobs}
-            self._tell_if_settled(number)
-        return jobs
+        """The leaves to train of the next point, past those with nothing left to train."""
+        while self.anything:
+            if jobs := self._open_next():
+                return jobs
+        return []
 
     def settled(self, leaf: str) -> None:
         """A leaf has ended; with the last one of its point, Optuna learns the point's value."""
@@ -69,82 +71,54 @@ class Points:
             self._left[number].discard(leaf)
             self._tell_if_settled(number)
 
-    @property
-    def _asked(self) -> int:
-        return len(self._study.get_trials(deepcopy=False))
+    def _open_next(self) -> list[Job]:
+        recipe = self._sweep.recipe
+        trial = self._again.pop(0) if self._again else self._ask()
+        part = self._sweep.of(point_leaves(recipe, trial.number, trial.params))
+        jobs = self._begin(part)
+        self._open[trial.number] = part
+        self._left[trial.number] = {job.leaf for job in jobs}
+        self._tell_if_settled(trial.number)
+        return jobs
 
-    def _next(self) -> tuple[int, dict[str, Any]]:
-        if self._again:
-            trial: FrozenTrial = self._again.pop(0)
-            return trial.number, trial.params
-        asked = self._study.ask(distributions(self._sweep.recipe))
-        return asked.number, asked.params
+    def _ask(self) -> FrozenTrial:
+        recipe = self._sweep.recipe
+        number = self._study.open(next_point(recipe.space, recipe.search, self._study.trials()))
+        self._refresh()
+        return self._trials[number]
 
     def _tell_if_settled(self, number: int) -> None:
         if self._left[number]:
             return
         part = self._open.pop(number)
-        values = point_value(
-            [read_outcome(job) for job in part.jobs], self._sweep.recipe.search.minimise
-        )
-        state = TrialState.FAIL if values is None else TrialState.COMPLETE
-        self._study.tell(number, values, state=state)
-        log.info("point %d: %s", number, values)
+        del self._left[number]
+        verdict = judge(part.jobs, self._sweep.recipe.search)
+        at = next((leaf.point for leaf in part.leaves if leaf.name == verdict.leaf), {})
+        self._study.tell(number, verdict, at, self._sweep.recipe.search)
+        self._refresh()
+        log.info("point %d: %s", number, verdict.values or verdict.reason)
+
+    def _refresh(self) -> None:
+        self._trials = self._study.trials()
+        if self._trials:
+            write_points(self._sweep.folder, self._trials, self._sweep.recipe.search)
 
 
-def open_study(recipe: Recipe, storage: str) -> optuna.Study:
-    """The recipe's study, made or resumed."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    search = recipe.search
-    study = optuna.create_study(
-        study_name=recipe.name,
-        storage=storage,
-        directions=["minimize"] * len(search.minimise),
-        load_if_exists=True,
+def open_study(sweep: "Sweep") -> Study:
+    """The sweep's study, made or gone on with; one of another search is an error."""
+    recipe = sweep.recipe
+    one = sweep.of(leaves_at(recipe, corner(recipe.space, "low")))
+    keys = json.dumps({job.leaf: job.key(job.run.epochs) for job in one.jobs}, sort_keys=True)
+    facts = facts_of(
+        recipe.search, recipe.space, runs=hashlib.sha256(keys.encode()).hexdigest()[:32]
     )
-    # Another seed in each session: the same one would ask for the first points again.
-    seed = search.seed + len(study.get_trials(deepcopy=False))
-    if search.sampler == "random":
-        study.sampler = optuna.samplers.RandomSampler(seed=seed)
-    else:
-        study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-    return study
+    path = sweep.folder / "study.db"
+    return Study(path, name=recipe.name, search=recipe.search, facts=facts)
 
 
-def distributions(recipe: Recipe) -> dict[str, BaseDistribution]:
-    """What Optuna samples: the space without its exhausted dimensions."""
-    return {
-        name: _distribution(dimension)
-        for name, dimension in recipe.space.items()
-        if name not in recipe.search.exhaust
-    }
-
-
-def point_leaves(recipe: Recipe, number: int, params: dict[str, Any]) -> list[Leaf]:
+def point_leaves(recipe: Recipe, number: int, point: Point) -> list[Leaf]:
     """The leaves of one point, its number before their names."""
     return [
         Leaf(f"p{number:02d}-{leaf.name}", leaf.run, leaf.point)
-        for leaf in leaves_at(recipe, params)
+        for leaf in leaves_at(recipe, point)
     ]
-
-
-def point_value(outcomes: Sequence[Outcome | None], minimise: Sequence[str]) -> list[float] | None:
-    """The objectives of the point's best leaf by the first of them; None if none has finished."""
-    rows = [
-        [outcome.final.get(name, math.nan) for name in minimise]
-        for outcome in outcomes
-        if outcome and outcome.status == "FINISHED"
-    ]
-    finite = [row for row in rows if all(math.isfinite(value) for value in row)]
-    return min(finite) if finite else None
-
-
-def _distribution(dimension: Dimension) -> BaseDistribution:
-    whole = all(
-        float(v).is_integer() for v in (dimension.low, dimension.high, dimension.step or 0.5)
-    )
-    if whole:
-        return IntDistribution(
-            int(dimension.low), int(dimension.high), step=int(dimension.step or 1)
-        )
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)

@@ -22,6 +22,7 @@ from pct.config import (
     try_run,
 )
 from pct.scoring.declared import Question
+from sweeps.aims import read_search
 from sweeps.claim import check_claim, parse_claim
 from sweeps.forks import BadFork, is_name, straighten
 from sweeps.space import Dimension, Point, Search, corner, exhausted, fill
@@ -76,7 +77,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _lay(override, content, common, trials, problems)
     space = _space(content.get("space"), problems)
-    search = _search(content, space, problems)
+    search = read_search(content.get("search"), space, problems)
     seeds = _seeds(content.get("seeds"), problems)
     base = str(content.get("base", "resize"))
     claim = parse_claim(content.get("claim"), problems)
@@ -262,23 +263,3 @@ def _space(given: Any, problems: list[str]) -> dict[str, Dimension]:
                 f"space.{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
             )
     return space
-
-
-def _search(content: Mapping[str, Any], space: dict[str, Dimension], problems: list[str]) -> Search:
-    try:
-        search = Search.model_validate(content.get("search") or {})
-    except ValidationError as error:
-        for item in error.errors():
-            name = str(item["loc"][-1]) if item["loc"] else ""
-            hint = (
-                suggest(name, list(Search.model_fields))
-                if item["type"] == "extra_forbidden"
-                else ""
-            )
-            problems.append(f"search.{name}: {item['msg']}{hint}")
-        return Search()
-    for name in search.exhaust:
-        if name not in space or not space[name].step:
-            problems.append(f"search.exhaust: {name} is not a dimension with a step in the space.")
-            return Search()
-    return search

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from itertools import product
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from pct.frozen import Frozen
 
@@ -15,8 +16,8 @@ Point = dict[str, float | int]
 class Dimension(Frozen):
     """One searched quantity, from `low` to `high`, both included."""
 
-    low: float
-    high: float
+    low: FiniteFloat
+    high: FiniteFloat
     log: bool = False
     step: float | None = Field(None, gt=0)
 
@@ -32,19 +33,37 @@ class Dimension(Frozen):
         """Every value of a stepped dimension."""
         assert self.step
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        values = [self.low + index * self.step for index in range(count)]
-        return [int(v) if float(v).is_integer() else v for v in values]
+        # Decimals: 3 steps of 0.1 are 0.3 in names and keys, not 0.30000000000000004.
+        low, step = Decimal(repr(self.low)), Decimal(repr(self.step))
+        values = [float(low + index * step) for index in range(count)]
+        return [int(v) if v.is_integer() else v for v in values]
 
 
 class Search(Frozen):
-    """How points of the space are chosen and judged."""
+    """How points of the space are chosen and judged. Objectives and bounds are names of metrics."""
 
-    sampler: Literal["tpe", "random"] = "tpe"
-    minimise: tuple[str, ...] = Field(("val3d/mae_head",), min_length=1)
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    minimise: tuple[str, ...] = ("val3d/mae_head",)
+    """Left out, and something is maximised: nothing."""
+    maximise: tuple[str, ...] = ()
+    constrain: dict[str, FiniteFloat] = Field({})
+    """The most that a metric may be; a point above it is told as infeasible."""
     points: int = Field(12, ge=1)
     exhaust: tuple[str, ...] = ()
     """Stepped dimensions whose every value is run at each point: their trunks are shared."""
     seed: int = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_aim_is_enough(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("maximise") and "minimise" not in given:
+            return {**given, "minimise": ()}
+        return given
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """All that is aimed at; by the first of them a point's best leaf is chosen."""
+        return (*self.minimise, *self.maximise)
 
 
 def corner(space: Mapping[str, Dimension], end: Literal["low", "high"]) -> Point:
@@ -59,13 +78,49 @@ def exhausted(space: Mapping[str, Dimension], search: Search) -> list[Point]:
     return [dict(combination) for combination in product(*grids)]
 
 
+def sampled(space: Mapping[str, Dimension], search: Search) -> dict[str, Dimension]:
+    """The dimensions in which points differ: those that are not exhausted."""
+    return {name: space[name] for name in space if name not in search.exhaust}
+
+
+def size(space: Mapping[str, Dimension], search: Search) -> int | None:
+    """How many points there are; None where a dimension has no step, so that there is no end."""
+    dimensions = sampled(space, search).values()
+    if not all(dimension.step for dimension in dimensions):
+        return None
+    return math.prod(len(dimension.values()) for dimension in dimensions)
+
+
+def grid_point(space: Mapping[str, Dimension], search: Search, index: int) -> Point:
+    """One of the `size` points, the last dimension turning fastest; it goes round in circles."""
+    point: Point = {}
+    for name, dimension in reversed(sampled(space, search).items()):
+        values = dimension.values()
+        index, at = divmod(index, len(values))
+        point[name] = values[at]
+    return dict(reversed(point.items()))
+
+
+def budget(space: Mapping[str, Dimension], search: Search) -> int:
+    """How many points are asked: `points`, or all there are where these are fewer.
+
+    A grid whose recipe leaves `points` out is asked whole.
+    """
+    every = size(space, search)
+    if every is None:
+        return search.points
+    if search.sampler == "grid" and "points" not in search.model_fields_set:
+        return every
+    return min(search.points, every)
+
+
 def sketch_point(space: Mapping[str, Dimension], search: Search, index: int) -> Point:
     """A stand-in for the `index`th point, for counting epochs before anything is sampled."""
+    if size(space, search):
+        return grid_point(space, search, index)
     share = (index + 1) / (search.points + 1)
     point: Point = {}
-    for name, dimension in space.items():
-        if name in search.exhaust:
-            continue
+    for name, dimension in sampled(space, search).items():
         if dimension.step:
             values = dimension.values()
             point[name] = values[index % len(values)]

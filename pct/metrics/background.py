@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pct.metrics.names import BIN_MM, BINS
 from pct.metrics.slabs import HuVolume, Mask, SpacingMm
 
 CLEAR_AIR_HU = -900
@@ -14,14 +15,8 @@ CLEAR_AIR_HU = -900
 FOG_FROM_MM = 5.0
 """Fog is counted outside the head dilated by this much: nearer, a blurred skin would count."""
 
-BIN_MM, NUM_BINS = 10, 12
-"""The profile reaches to 120 mm."""
-
 GRID_MM = 2.0
 """Background is looked at on about this grid, every n-th voxel: it is broad."""
-
-BINS = tuple(f"{BIN_MM * i:03d}_{BIN_MM * (i + 1):03d}" for i in range(NUM_BINS))
-"""Names of the bins: 000_010 holds distances above 0 and up to 10 mm."""
 
 
 def background(pct_hu: HuVolume, head: Mask, spacing_mm: SpacingMm) -> dict[str, float]:

@@ -1,11 +1,15 @@
-"""What every score is called, its unit, and which way is better. Light: loads no torch."""
+"""What every score is called, its unit, and which way is better. Light: loads nothing."""
 
 from dataclasses import dataclass
 
-from pct.metrics.background import BINS
-
 METRIC_VERSION = 2
 """Raised when a number changes for the same volumes; tables refuse to mix versions."""
+
+BIN_MM, NUM_BINS = 10, 12
+"""The background's profile reaches to 120 mm from the head."""
+
+BINS = tuple(f"{BIN_MM * i:03d}_{BIN_MM * (i + 1):03d}" for i in range(NUM_BINS))
+"""Names of its bins: 000_010 holds distances above 0 and up to 10 mm."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +78,17 @@ METRICS = {
     metric.name: metric for metric in (*_IMAGE, *_CHALLENGES, *_SKULL, *_TISSUE, *_MR, *_BACKGROUND)
 }
 """By name. Those of `_MR` need an MR on the CT's grid, those of `_SKULL` a segmenter."""
+
+_LOOKS = (
+    Metric("psnr", "dB", True, "slice-wise on [-1, 1]"),
+    Metric("psnr_masked", "dB", True, "slice-wise, over mask pixels only"),
+    Metric("psnr_masked_fill", "dB", True, "slice-wise, air outside the mask in both"),
+    Metric("l1", "1", False, "mean distance of pCT and CT on [-1, 1]"),
+    Metric("ngf", "1", False, "disagreement of edges, pCT against MR"),
+    Metric("ngf_ct", "1", None, "the same of the CT: what a perfect pCT would have"),
+    Metric("ngf_against_ct", "1", False, "disagreement of edges, pCT against CT"),
+    Metric("bg", "1", False, "distance from air outside the head, on [-1, 1]"),
+    Metric("idt", "1", False, "mean distance of G(CT) and CT on [-1, 1]"),
+)
+LOOKS = {metric.name: metric for metric in _LOOKS}
+"""By name. What `pct.validate` measures after each epoch, as `val/NAME` in a history."""

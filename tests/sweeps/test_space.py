@@ -4,12 +4,12 @@ import pytest
 from pydantic import ValidationError
 
 from sweeps.recipe import leaves_at, load_recipe
-from sweeps.space import Dimension, Search, exhausted, fill, sketch_point
+from sweeps.space import Dimension, Search, budget, exhausted, fill, grid_point, size, sketch_point
 
 
 def test_a_stepped_dimension_holds_both_ends():
     assert Dimension(low=20, high=60, step=10).values() == [20, 30, 40, 50, 60]
-    assert Dimension(low=0, high=0.3, step=0.1).values() == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert Dimension(low=0, high=0.3, step=0.1).values() == [0, 0.1, 0.2, 0.3]
     assert Dimension(low=0, high=10, step=4).values() == [0, 4, 8]
     assert all(isinstance(v, int) for v in Dimension(low=20, high=60, step=10).values())
 
@@ -66,6 +66,28 @@ def test_stand_in_points_lie_inside_the_space_and_differ():
     for point in points:
         assert point.keys() == {"ngf", "alpha", "bg"}
         assert all(recipe.space[k].low <= v <= recipe.space[k].high for k, v in point.items())
+
+
+def test_stand_in_points_of_a_stepped_space_are_its_points():
+    space = {"a": Dimension(low=0, high=0.3, step=0.1), "b": Dimension(low=1, high=3, step=1)}
+    search = Search(sampler="grid")
+    points = [sketch_point(space, search, index) for index in range(size(space, search))]
+    assert points == [{"a": a, "b": b} for a in (0, 0.1, 0.2, 0.3) for b in (1, 2, 3)]
+    assert sketch_point(space, search, 12) == points[0]
+
+
+def test_a_space_of_steps_beyond_counting_is_not_listed():
+    space = {f"d{n}": Dimension(low=0, high=999, step=1) for n in range(12)}
+    search = Search(points=5)
+    assert size(space, search) == 10**36
+    assert budget(space, search) == 5
+    assert grid_point(space, search, 10**36 - 1) == dict.fromkeys(space, 999)
+
+
+def test_the_search_for_the_ngf_weight_watches_how_far_the_mr_leaks():
+    search = load_recipe("search_ngf").search
+    assert search.constrain == {"val3d/mr_leak": 0.2}
+    assert search.objectives == ("val3d/mae_head", "val3d/edge_bone")
 
 
 def test_the_search_for_the_ngf_weight_runs_every_switch_at_each_point():
