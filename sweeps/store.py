@@ -92,7 +92,11 @@ class Store:
 
     def names(self, key: str) -> list[str]:
         """Names of a committed key's files."""
-        return list(self.patiently(lambda: self._commit(key), f"read stage {key}"))
+        return list(self.commit(key))
+
+    def commit(self, key: str) -> Commit:
+        """What a key's COMMIT says of its files."""
+        return self.patiently(lambda: self._commit(key), f"read stage {key}")
 
     def keys(self) -> Iterator[str]:
         """All committed keys, in order."""
@@ -107,10 +111,9 @@ class Store:
         self.patiently(lambda: self._drop(key), f"remove stage {key}")
 
     def set_aside(self, key: str, why: str) -> None:
-        """Take a damaged stage out of the way, COMMIT first; the sweep trains it anew.
+        """Take a damaged stage out of the way, to ROOT/set-aside/, COMMIT first.
 
-        It goes to ROOT/set-aside/, with the reason. A COMMIT that cannot be read goes alone: whose
-        the other files are nobody knows, and `tidy` removes them.
+        A COMMIT that cannot be read goes alone: the other files are leftovers then.
         """
         target = f"{SET_ASIDE}/{key}-{uuid.uuid4().hex[:8]}"
 
@@ -130,7 +133,8 @@ class Store:
         """Remove what killed writers of these keys have left. Nobody may be writing them."""
         for key in keys:
             for leftover in self.leftovers(key):
-                self.remove(leftover.path)
+                self.files.remove(leftover.path)
+            self._prune(at(key, COMMIT))
 
     def leftovers(self, key: str) -> list[Seen]:
         """Files of a key that its COMMIT does not name; all of them where there is none."""
