@@ -65,19 +65,15 @@ class Files:
 
     def sync(self, paths: Iterable[str]) -> None:
         """Have these files, their names and those of their folders outlast a power cut."""
-        if not self.local:
-            return
-        files = [self._at(path) for path in paths]
-        folders = {str(at) for file in files for at in Path(file).parents if self._holds(at)}
-        for path in (*files, *sorted(folders, reverse=True)):
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        files = [Path(self._at(path)) for path in paths]
+        folders = {at for file in files for at in file.parents if at.is_relative_to(self.root)}
+        self._sync(*files, *sorted(folders, reverse=True))
 
     def create(self, path: str, content: bytes) -> bool:
-        """Put a whole, durable file there unless there is one: False. Of two writers one wins."""
+        """Put a whole, durable file there unless there is one: False. Of two writers one wins.
+
+        The name of its folder is durable only if that was synced before.
+        """
         if not self.local:
             return not self.exist([path])[0] and self.replace(path, content)
         temporary = self._temporary(path, content)
@@ -94,7 +90,7 @@ class Files:
         finally:
             with suppress(OSError):
                 os.unlink(self._at(temporary))
-        self.sync([path])
+        self._sync(Path(self._at(path)).parent)
         return True
 
     def replace(self, path: str, content: bytes) -> bool:
@@ -153,15 +149,20 @@ class Files:
         temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
         try:
             self.write(temporary, content)
-            self.sync([temporary])
+            self._sync(Path(self._at(temporary)))
         except OSError:
             with suppress(OSError):
                 os.unlink(self._at(temporary))
             raise
         return temporary
 
-    def _holds(self, place: Path) -> bool:
-        return place.is_relative_to(self.root)
+    def _sync(self, *places: Path) -> None:
+        for place in places if self.local else ():
+            handle = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
     def _at(self, path: str) -> str:
         return str(PurePosixPath(self.root) / path)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import time
 from functools import lru_cache
 from typing import Self
@@ -27,6 +28,8 @@ class LeafRef(Frozen):
 
     @model_validator(mode="after")
     def _snapshots_lie_on_the_path(self) -> Self:
+        if not self.keys:
+            raise ValueError("a leaf without epochs")
         if not all(1 <= epoch <= len(self.keys) for epoch in self.snapshots):
             raise ValueError(f"snapshots {self.snapshots} of {len(self.keys)} epochs")
         return self
@@ -51,6 +54,11 @@ class BadRef(StoreError):
     """A file of refs that cannot be read: nobody may conclude that nothing is needed."""
 
 
+def this_host() -> str:
+    """The name under which this machine's folders are written down."""
+    return socket.gethostname()
+
+
 def write_ref(store: Store, ref: Ref) -> None:
     """Write or replace a sweep's file, whole at once."""
     store.establish()
@@ -60,7 +68,7 @@ def write_ref(store: Store, ref: Ref) -> None:
 
 def read_refs(store: Store) -> list[Ref]:
     """All sweeps' refs, by name. One that is torn or odd is a `BadRef`, never "no needs"."""
-    return [ref for seen in listed(store, REFS) if (ref := _read(store, seen))]
+    return [ref for seen in listed(store, REFS) if (ref := _parsed(store, seen))]
 
 
 def drop_ref(store: Store, sweep: str) -> None:
@@ -87,14 +95,14 @@ def listed(store: Store, folder: str) -> list[Seen]:
 
 def _snapshot_keys(store: Store, seen: Seen) -> frozenset[str]:
     if time.time() - seen.modified < CLOCK_TICK_SECONDS:
-        ref = _read(store, seen)
+        ref = _parsed(store, seen)
         return frozenset(key for leaf in _leaves(ref) for key in leaf.snapshot_keys)
     return _settled_keys(store, seen)
 
 
 @lru_cache(maxsize=1024)
 def _settled_keys(store: Store, seen: Seen) -> frozenset[str]:
-    ref = _read(store, seen)
+    ref = _parsed(store, seen)
     return frozenset(key for leaf in _leaves(ref) for key in leaf.snapshot_keys)
 
 
@@ -102,18 +110,22 @@ def _leaves(ref: Ref | None) -> list[LeafRef]:
     return list(ref.leaves.values()) if ref else []
 
 
-def _read(store: Store, seen: Seen) -> Ref | None:
-    """A ref, or None where it was dropped since it was listed."""
+def read_beside(store: Store, path: str) -> bytes | None:
+    """A file beside the stages, or None where it was removed since it was listed."""
 
     def read() -> bytes | None:
         try:
-            return store.files.read(seen.path)
+            return store.files.read(path)
         except FileNotFoundError:
             if store.reached():
                 return None
             raise
 
-    content = store.patiently(read, f"read {seen.path}")
+    return store.patiently(read, f"read {path}")
+
+
+def _parsed(store: Store, seen: Seen) -> Ref | None:
+    content = read_beside(store, seen.path)
     try:
         return None if content is None else Ref.model_validate(json.loads(content))
     except (ValidationError, ValueError) as error:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 from sweeps import marker
 from sweeps.commit import (
@@ -31,13 +30,11 @@ from sweeps.commit import (
     stored_names,
 )
 from sweeps.files import Files, Seen, open_root
-from sweeps.patience import PATIENCE_SECONDS, StoreError, Unreachable, patiently
+from sweeps.patience import PATIENCE_SECONDS, Found, StoreError, Unreachable, patiently
 
 __all__ = ["Damaged", "Missing", "StageInfo", "Store", "StoreError", "Unreachable"]
 
 SET_ASIDE = "set-aside"
-
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,8 @@ class Store:
     def put(self, key: str, files: Mapping[str, bytes]) -> bool:
         """Commit files under a key. One that is committed already is left as it is: False.
 
-        On disk all is synced before COMMIT gets its name.
+        On disk all is synced before COMMIT gets its name: 7 fsync, 4 ms on an idle virtual disk and
+        30 ms on one that others sync too, beside 5 ms to hash and write a state of 5 MB.
         """
         size = sum(map(len, files.values()))
         return self.patiently(lambda: self._put(key, files), f"commit {size} bytes of stage {key}")
@@ -92,7 +90,11 @@ class Store:
 
     def names(self, key: str) -> list[str]:
         """Names of a committed key's files."""
-        return list(self.patiently(lambda: self._commit(key), f"read stage {key}"))
+        return list(self.commit(key))
+
+    def commit(self, key: str) -> Commit:
+        """What a key's COMMIT says of its files."""
+        return self.patiently(lambda: self._commit(key), f"read stage {key}")
 
     def keys(self) -> Iterator[str]:
         """All committed keys, in order."""
@@ -107,10 +109,9 @@ class Store:
         self.patiently(lambda: self._drop(key), f"remove stage {key}")
 
     def set_aside(self, key: str, why: str) -> None:
-        """Take a damaged stage out of the way, COMMIT first; the sweep trains it anew.
+        """Take a damaged stage out of the way, to ROOT/set-aside/, COMMIT first.
 
-        It goes to ROOT/set-aside/, with the reason. A COMMIT that cannot be read goes alone: whose
-        the other files are nobody knows, and `tidy` removes them.
+        A COMMIT that cannot be read goes alone: the other files are leftovers then.
         """
         target = f"{SET_ASIDE}/{key}-{uuid.uuid4().hex[:8]}"
 
@@ -130,7 +131,8 @@ class Store:
         """Remove what killed writers of these keys have left. Nobody may be writing them."""
         for key in keys:
             for leftover in self.leftovers(key):
-                self.remove(leftover.path)
+                self.files.remove(leftover.path)
+            self._prune(at(key, COMMIT))
 
     def leftovers(self, key: str) -> list[Seen]:
         """Files of a key that its COMMIT does not name; all of them where there is none."""

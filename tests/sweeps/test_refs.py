@@ -50,13 +50,13 @@ def test_asking_again_reads_nothing_until_a_file_changes(store, monkeypatch):
         write_ref(store, a_ref(sweep, seed=sweep))
         age(store, sweep, 60)
     first = wanted(store)
-    read, paths = refs._read, []
+    read, paths = refs._parsed, []
 
     def count(store, seen):
         paths.append(seen.path)
         return read(store, seen)
 
-    monkeypatch.setattr(refs, "_read", count)
+    monkeypatch.setattr(refs, "_parsed", count)
     assert wanted(store) == first
     assert paths == []
     write_ref(store, a_ref("b", seed="c"))

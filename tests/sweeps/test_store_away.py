@@ -24,6 +24,7 @@ FILES = {"state.pt": b"weights" * 100, "history.json": b"[]"}
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
     monkeypatch.setattr(patience, "SHORTEST_PAUSE_SECONDS", 0.002)
 
 

@@ -14,7 +14,13 @@ from sweeps.store import Missing, Store
 
 KEY = "3f9a" * 8
 FORK = multiprocessing.get_context("fork")
-SECONDS = 1.5
+SECONDS = 1.2
+
+
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch):
+    """A kill takes nothing from the page cache; a sync is counted as an effect all the same."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def whole(writer: int, turn: int) -> dict[str, bytes]:
@@ -87,7 +93,7 @@ def put_once(root: str, number: int, start, wrote) -> None:
 
 
 def test_of_four_writers_of_a_key_one_wins_and_the_others_leave_nothing(tmp_path):
-    for turn in range(8):
+    for turn in range(5):
         root, start, wrote = tmp_path / str(turn), FORK.Barrier(4), FORK.Array("i", 4)
         assert run(*((put_once, str(root), n, start, wrote) for n in range(4))) == [0] * 4
         assert sum(wrote) == 1
