@@ -1,6 +1,7 @@
 """What a run of the method is to the engine: its course. Light: loads no torch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pct.config import Run
@@ -42,7 +43,7 @@ def changes(run: Run) -> list[int]:
 def _news(run: Run) -> dict[int, dict[str, Value]]:
     """Finished epochs, in order, and what changes there: all values at 0, warm-up aside."""
     news: dict[int, dict[str, Value]] = {0: {}, run.warmup_epochs: {}}
-    for name, steps in run.schedule:
+    for name, steps in vars(run.schedule).items():
         for finished, value in steps:
             news.setdefault(finished, {})[name] = value
     return {finished: news[finished] for finished in sorted(news) if finished < run.epochs}
@@ -69,10 +70,13 @@ def _steps(run: Run) -> list[Step]:
 def courses_of(leaves: Sequence[Leaf], environment: Mapping[str, Any]) -> list[Course]:
     """The courses of a recipe's leaves. Equal values are one object in all of them."""
     bases: dict[str, str] = {}
+    seen: dict[Step, Step] = {}
     courses = []
     for leaf in leaves:
         settings = leaf.run.model_dump_json(exclude=NOT_IDENTITY)
         if settings not in bases:
             bases[settings] = identity(leaf.run, environment)
-        courses.append(course_of(leaf.name, leaf.run, bases[settings]))
+        course = course_of(leaf.name, leaf.run, bases[settings])
+        steps = tuple(seen.setdefault(step, step) for step in course.steps)
+        courses.append(replace(course, steps=steps))
     return courses

@@ -8,7 +8,7 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise, takewhile
 from typing import Any
@@ -56,18 +56,23 @@ class Course:
         return self.steps[-1][0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stage:
     """A maximal run of epochs `first`..`last` (counted from 1) with constant values."""
 
-    key: str
-    """Of the state after `last`."""
+    course: Course
+    """The first that passes through."""
     first: int
     last: int
     values: Values
     leaves: tuple[str, ...]
     """Every course that passes through."""
     children: tuple["Stage", ...]
+
+    @property
+    def key(self) -> str:
+        """Of the state after `last`."""
+        return self.course.key(self.last)
 
 
 def lay_out(
@@ -90,11 +95,18 @@ def simplify(steps: Sequence[Step]) -> tuple[Step, ...]:
     return (steps[0], *(new for old, new in pairwise(steps) if new[1] != old[1]))
 
 
+def shorten(course: Course, epochs: int) -> Course:
+    """The course as it would be if it ended after `epochs` and had no other rule to end it."""
+    steps = tuple(step for step in course.steps if step[0] < epochs)
+    return replace(course, epochs=epochs, steps=steps, ending="")
+
+
 def shared_epochs(one: Course, other: Course) -> int:
     """Epochs from the start in which two courses are the same run."""
     if one.base != other.base:
         return 0
-    alike = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one.steps, other.steps))))
+    both = zip(one.steps, other.steps, strict=False)
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
     ends = [course.steps[alike][0] for course in (one, other) if alike < len(course.steps)]
     return min(one.epochs, other.epochs, *ends)
 
@@ -111,13 +123,12 @@ def _grow(members: Sequence[tuple[Course, int]], finished: int) -> tuple[Stage, 
         if course.epochs > finished:
             groups.setdefault((course.base, course.steps[step][1]), []).append((course, step))
     stages = []
-    for (base, values), group in groups.items():
+    for (_, values), group in groups.items():
         last = min(_until(course, step) for course, step in group)
-        first, at = group[0]
         moved = [(course, step + (_until(course, step) == last)) for course, step in group]
         stages.append(
             Stage(
-                key=_key(base, first.steps[: at + 1], last),
+                course=group[0][0],
                 first=finished + 1,
                 last=last,
                 values=values,
