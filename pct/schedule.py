@@ -34,7 +34,8 @@ def parse_steps(given: Any) -> Steps:
 def _value(given: Any) -> Value:
     if isinstance(given, bool) or not isinstance(given, (int, float, str)):
         raise ValueError(f"holds {given!r}; expected a number")
-    return given if isinstance(given, str) else float(given)
+    # Plus 0.0, since -0.0 is equal to 0.0 but reads otherwise in a key.
+    return given if isinstance(given, str) else float(given) + 0.0
 
 
 def simplify(steps: Steps) -> Steps:

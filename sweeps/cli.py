@@ -1,13 +1,16 @@
 """The verbs `plan`, `sweep`, `status` and `promote`."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from sweeps.plan import as_json, draw, headline, make_plan
+from sweeps import estimate
+from sweeps.estimate import Pace
+from sweeps.plan import as_json, draw, headline, make_plan, savings
 from sweeps.recipe import load_recipe, recipe_names
 
 PARTLY_DONE = 3
@@ -30,17 +33,41 @@ Tracking = Annotated[
 ]
 
 
+def _finite(seconds: float | None) -> float | None:
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is no time; expected seconds")
+    return seconds
+
+
 def plan(
     recipe: Recipe,
     overrides: Overrides = None,
-    as_program: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_program: Annotated[bool, typer.Option("--json", help="for programs, and whole")] = False,
+    epoch_seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, callback=_finite, help="of one epoch: estimates time and GPU-hours"
+        ),
+    ] = None,
+    slots: Annotated[int, typer.Option(min=1, help="for the estimate: trials at once")] = 1,
+    start_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0, callback=_finite, help="for the estimate: a trial's start; 9-30 on 2 CPU cores"
+        ),
+    ] = estimate.START_SECONDS,
 ) -> None:
     """Show a recipe's trials as a stage tree: epochs written, epochs to train. Runs nothing."""
     found = make_plan(load_recipe(recipe, overrides or ()))
+    pace = Pace(epoch_seconds, slots, start_seconds) if epoch_seconds else None
     if as_program:
-        print(json.dumps(as_json(found)))
+        cost = {"estimate": estimate.as_json(found, pace)} if pace else {}
+        print(json.dumps({**as_json(found), **cost}))
         return
     print(headline(found))
+    print(savings(found))
+    if pace:
+        print(estimate.in_words(found, pace))
     for line in draw(found):
         print(line)
 

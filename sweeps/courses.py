@@ -1,12 +1,13 @@
 """What a run of the method is to the engine: its course. Light: loads no torch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pct.config import Run
-from pct.schedule import value_at
+from pct.schedule import Value, value_at
 from sweeps.recipe import Leaf
-from sweeps.tree import Course, Values, digest, simplify
+from sweeps.tree import Course, Step, Values, digest, simplify
 
 NOT_IDENTITY = {"epochs", "warmup_epochs", "schedule", "stop", "max_parameters"}
 """Settings that are values over epochs, only say when to end, or change no number."""
@@ -36,19 +37,46 @@ def values_at(run: Run, finished: int) -> Values:
 
 def changes(run: Run) -> list[int]:
     """Finished epochs after which some scheduled value changes, 0 included."""
-    keys = {0, run.warmup_epochs} | {key for _, steps in run.schedule for key, _ in steps}
-    return sorted(key for key in keys if key < run.epochs)
+    return list(_news(run))
+
+
+def _news(run: Run) -> dict[int, dict[str, Value]]:
+    """Finished epochs, in order, and what changes there: all values at 0, warm-up aside."""
+    news: dict[int, dict[str, Value]] = {0: {}, run.warmup_epochs: {}}
+    for name, steps in vars(run.schedule).items():
+        for finished, value in steps:
+            news.setdefault(finished, {})[name] = value
+    return {finished: news[finished] for finished in sorted(news) if finished < run.epochs}
 
 
 def course_of(name: str, run: Run, base: str) -> Course:
     """A run's course; `base` is its `identity`."""
-    steps = simplify([(finished, values_at(run, finished)) for finished in changes(run)])
+    steps = simplify(_steps(run))
     ending = run.stop.model_dump_json() if run.stop else ""
     return Course(name, base, run.epochs, steps, ending)
 
 
+def _steps(run: Run) -> list[Step]:
+    """`values_at` at each of the run's `changes`."""
+    news = _news(run)
+    now = dict(sorted(news[0].items()))
+    steps = []
+    for finished, changed in news.items():
+        now |= changed
+        steps.append((finished, (("warmup", finished < run.warmup_epochs), *now.items())))
+    return steps
+
+
 def courses_of(leaves: Sequence[Leaf], environment: Mapping[str, Any]) -> list[Course]:
-    """The courses of a recipe's leaves."""
-    return [
-        course_of(leaf.name, leaf.run, identity(leaf.run, environment)) for leaf in leaves
-    ]
+    """The courses of a recipe's leaves. Equal values are one object in all of them."""
+    bases: dict[str, str] = {}
+    seen: dict[Step, Step] = {}
+    courses = []
+    for leaf in leaves:
+        settings = leaf.run.model_dump_json(exclude=NOT_IDENTITY)
+        if settings not in bases:
+            bases[settings] = identity(leaf.run, environment)
+        course = course_of(leaf.name, leaf.run, bases[settings])
+        steps = tuple(seen.setdefault(step, step) for step in course.steps)
+        courses.append(replace(course, steps=steps))
+    return courses

@@ -47,10 +47,19 @@ class Straight:
 def straighten(schedules: Mapping[str, Any]) -> list[Straight]:
     """Every way through the forks of `schedules`, in the order written.
 
+    `BadFork` has a line for each schedule that makes no sense.
+
     >>> [s.name for s in straighten({"lambda_ngf": {0: 20, 40: {"keep": 20, "drop": 0}}})]
     ['keep', 'drop']
     """
-    strands = {name: _strand(name, given, start=0) for name, given in schedules.items()}
+    strands, problems = {}, []
+    for name, given in schedules.items():
+        try:
+            strands[name] = _strand(name, given, start=0)
+        except BadFork as error:
+            problems.append(str(error))
+    if problems:
+        raise BadFork("\n".join(problems))
     return _expand(strands)
 
 
@@ -106,12 +115,13 @@ def _expand(strands: dict[str, Strand]) -> list[Straight]:
     if not forking:
         return [Straight("", {name: s.steps for name, s in strands.items()})]
     epoch = min(fork.epoch for fork in forking.values())
-    groups: dict[tuple[str, ...], dict[str, Fork]] = {}
+    groups: dict[frozenset[str], dict[str, Fork]] = {}
     for name, fork in forking.items():
         if fork.epoch == epoch:
-            groups.setdefault(tuple(fork.branches), {})[name] = fork
+            groups.setdefault(frozenset(fork.branches), {})[name] = fork
     straights = []
-    for choice in product(*groups):
+    written = [next(iter(members.values())).branches for members in groups.values()]
+    for choice in product(*written):
         followed = dict(strands)
         for branch, members in zip(choice, groups.values(), strict=True):
             for name, fork in members.items():

@@ -1,7 +1,10 @@
 """A recipe file to named, straight runs; every mistake in it reported at once. Light and pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,22 +16,27 @@ from pct.config import (
     Run,
     load_preset,
     merge,
-    parse_override,
-    place,
-    preset_file,
-    preset_names,
     read_yaml,
     suggest,
     try_run,
+    validated,
 )
 from pct.scoring.declared import Question
 from sweeps.aims import read_search
 from sweeps.claim import check_claim, parse_claim
-from sweeps.forks import BadFork, is_name, straighten
-from sweeps.space import Dimension, Point, Search, corner, exhausted, fill
+from sweeps.forks import Straight, is_name, straighten
+from sweeps.overrides import OWN_KEYS, lay
+from sweeps.space import (
+    Dimension,
+    Point,
+    Search,
+    corner,
+    exhausted,
+    fill,
+    names_in,
+)
 
 RECIPES = Path(__file__).parent / "recipes"
-OWN_KEYS = ("base", "trials", "seeds", "space", "search", "claim")
 
 
 class BadRecipe(PctError):
@@ -59,6 +67,19 @@ class Recipe:
     claim: Question | None = None
     """What the recipe was written to find out."""
 
+    def settings(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Preset, recipe and a trial's `own` settings but its schedules, validated only once."""
+        told = repr(own)
+        if told not in self._known:
+            rest = dict(own)
+            base = load_preset(str(rest.pop("base", self.base)))
+            self._known[told] = validated(merge(merge(base, self.common), rest))
+        return self._known[told]
+
+    @cached_property
+    def _known(self) -> dict[str, dict[str, Any]]:
+        return {}
+
 
 def recipe_names() -> list[str]:
     """Names of the shipped recipes."""
@@ -75,7 +96,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     trials = _trials(content, problems)
     common = {key: value for key, value in content.items() if key not in OWN_KEYS}
     for override in overrides:
-        _lay(override, content, common, trials, problems)
+        lay(override, content, common, trials, problems)
     space = _space(content.get("space"), problems)
     search = read_search(content.get("search"), space, problems)
     seeds = _seeds(content.get("seeds"), problems)
@@ -113,12 +134,17 @@ def leaves_at(recipe: Recipe, point: Point) -> list[Leaf]:
 
 
 def _check(recipe: Recipe, problems: list[str]) -> None:
-    """Try the recipe's leaves at the two corners of its space."""
-    if not problems or recipe.trials:
-        ends: tuple[Literal["low"], Literal["high"]] = ("low", "high")
-        for end in ends:
-            leaves = _leaves(recipe, corner(recipe.space, end), problems, exhaust=False)
-        check_claim(recipe.claim, [leaf.name for leaf in leaves], problems)
+    """Try the recipe's leaves at the two corners of its space; without trials, what it sets."""
+    one_seed = replace(recipe, seeds=recipe.seeds[:1])
+    ends: tuple[Literal["low", "high"], ...] = ("low", "high") if recipe.space else ("low",)
+    for end in ends:
+        leaves = _leaves(one_seed, corner(recipe.space, end), problems, exhaust=False)
+    check_claim(recipe.claim, [leaf.name for leaf in leaves], problems)
+    twice = {name for name in recipe.search.exhaust if recipe.search.exhaust.count(name) > 1}
+    problems += [f"search.exhaust: {name} is named twice." for name in sorted(twice)]
+    if not recipe.trials:
+        with _noted("", problems):
+            try_run(recipe.settings({}), where="", problems=problems)
 
 
 def _leaves(
@@ -136,29 +162,64 @@ def _leaves(
 def _trial_leaves(
     recipe: Recipe, name: str, trial: dict[str, Any], point: Point, problems: list[str]
 ) -> list[Leaf]:
-    try:
-        trial = fill(trial, point)
-        base = load_preset(str(trial.pop("base", recipe.base)))
-        straights = straighten(_section(trial, "schedule"))
-    except KeyError as error:
-        problems.append(
-            f"{name}: ${error.args[0]} is not in the space"
-            f"{suggest(str(error.args[0]), list(recipe.space))}"
-        )
+    where = f"{name}: "
+    filled = settings = straights = None
+    with _noted(where, problems):
+        filled = _filled(recipe, trial, point)
+    if filled is None:
         return []
-    except (BadFork, BadConfig) as error:
-        problems.append(f"{name}: {error}")
+    with _noted(where, problems):
+        own = {key: value for key, value in filled.items() if key != "schedule"}
+        settings = recipe.settings(own)
+    with _noted(where, problems):
+        straights = straighten(_section(filled, "schedule"))
+    if settings is None or straights is None:
+        try_run(settings or {}, where=where, problems=problems)
         return []
     leaves = []
     for straight in straights:
         leaf = f"{name}.{straight.name}" if straight.name else name
-        settings = merge(merge(base, recipe.common), {**trial, "schedule": straight.schedules})
+        scheduled = merge(settings, {"schedule": straight.schedules})
+        run = None
         for seed in recipe.seeds or (None,):
-            seeded = settings if seed is None else {**settings, "seed": seed}
-            run = try_run(seeded, where=f"{name}: ", problems=problems)
+            if run:
+                scheduled["schedule"] = run.schedule
+            seeded = scheduled if seed is None else {**scheduled, "seed": seed}
+            run = try_run(seeded, where=where, problems=problems)
             if run:
                 leaves.append(Leaf(leaf if seed is None else f"{leaf}@s{seed}", run, point))
+        if run:
+            problems += [f"{where}{late}" for late in _too_late(straight, run.epochs)]
     return leaves
+
+
+@contextmanager
+def _noted(where: str, problems: list[str]) -> Iterator[None]:
+    """Go on after a mistake in what the user wrote, its lines noted."""
+    try:
+        yield
+    except PctError as error:
+        problems += [f"{where}{line}" for line in str(error).splitlines()]
+
+
+def _filled(recipe: Recipe, trial: Mapping[str, Any], point: Point) -> dict[str, Any]:
+    """A trial at a point of the search; every name that is not in the space is told."""
+    try:
+        return dict(fill(trial, point))
+    except KeyError as error:
+        unknown, known = sorted(set(names_in(trial)) - set(point)), list(recipe.space)
+        lines = [f"${name} is not in the space{suggest(name, known)}" for name in unknown]
+        raise BadRecipe("\n".join(lines)) from error
+
+
+def _too_late(straight: Straight, epochs: int) -> list[str]:
+    """Keys after the end, which `Run` does not see where they repeat the value before."""
+    last = {name: max(steps) for name, steps in straight.schedules.items()}
+    return [
+        f"schedule.{name} changes after {finished} epochs, the run ends at {epochs}"
+        for name, finished in last.items()
+        if finished >= epochs
+    ]
 
 
 def _section(trial: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -184,67 +245,15 @@ def _trials(content: Mapping[str, Any], problems: list[str]) -> dict[str, dict[s
     return named
 
 
-def _lay(
-    override: str,
-    content: dict[str, Any],
-    common: dict[str, Any],
-    trials: dict[str, dict[str, Any]],
-    problems: list[str],
-) -> None:
-    """Lay one command-line override over the recipe or over one trial."""
-    try:
-        key, value = parse_override(override)
-    except BadConfig as error:
-        problems.append(str(error))
-        return
-    if key in OWN_KEYS and key != "trials":
-        content[key] = value
-        return
-    trial, _, rest = key.partition(".")
-    if trial in ("search", "space") and rest:
-        content[trial] = _set_inside(content.get(trial) or {}, rest, value)
-        return
-    if trial in trials and rest:
-        trials[trial] = merge(trials[trial], place(rest, value))
-        return
-    for name, settings in trials.items():
-        if _fixes(settings, key) not in (None, value):
-            others = next((other for other in trials if other != name), name)
-            problems.append(
-                f"{override} contradicts trial {name}, which sets its own {key}; "
-                f"name the trials meant, as in {others}.{key}={value}."
-            )
-    common.update(merge(common, place(key, value)))
-
-
-def _set_inside(section: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """`section` with the dotted `key` set to `value`."""
-    first, _, rest = key.partition(".")
-    inner = section.get(first)
-    below = inner if isinstance(inner, Mapping) else {}
-    return {**section, first: _set_inside(below, rest, value) if rest else value}
-
-
-def _fixes(settings: Mapping[str, Any], key: str) -> Any:
-    """The value that a trial fixes for a dotted `key`, itself or by a preset of its own."""
-    section, name = key.split(".", 1) if "." in key else ("schedule", key)
-    inner = settings.get(section)
-    if key in settings:
-        return settings[key]
-    if isinstance(inner, Mapping) and name in inner:
-        return inner[name]
-    own = settings.get("base")
-    return _fixes(preset_file(str(own)), key) if own in preset_names() else None
-
-
 def _seeds(given: Any, problems: list[str]) -> tuple[int, ...]:
     items = [part for part in given.split(",") if part] if isinstance(given, str) else given
     items = [items] if isinstance(items, int) else items or []
-    try:
-        seeds = tuple(int(item) for item in items)
-    except (TypeError, ValueError):
-        problems.append(f"seeds: expected whole numbers as in 1,2,3, found {given!r}.")
+    if not isinstance(items, list) or not all(re.fullmatch(r"\s*\d+", str(i)) for i in items):
+        problems.append(
+            f"seeds: expected whole numbers as in 1,2,3, found {given!r}; none is below 0."
+        )
         return ()
+    seeds = tuple(map(int, items))
     if len(set(seeds)) < len(seeds):
         problems.append(f"seeds: {given!r} names one seed twice.")
     return seeds
@@ -256,6 +265,8 @@ def _space(given: Any, problems: list[str]) -> dict[str, Dimension]:
         problems.append(f"space: expected a mapping of names to dimensions, found {given!r}.")
         return space
     for name, settings in (given or {}).items():
+        if not is_name(str(name)):
+            problems.append(f"space.{name}: a name holds letters, digits, - and _ only.")
         try:
             space[str(name)] = Dimension.model_validate(settings)
         except ValidationError as error:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
+from data_prep.errors import PctError
 from pct.frozen import Frozen
 
 Point = dict[str, float | int]
@@ -129,15 +130,40 @@ def sketch_point(space: Mapping[str, Dimension], search: Search, index: int) -> 
     return point
 
 
+class SameKey(PctError):
+    """A `$name` that became a key which stands beside it already."""
+
+
 def fill(given: Any, point: Mapping[str, float | int]) -> Any:
     """`$name` replaced by its value everywhere in `given`, keys included.
 
-    An unknown name raises `KeyError` with that name.
+    An unknown name raises `KeyError` with that name; two keys made one raise `SameKey`.
     """
+    if isinstance(given, str):
+        return point[given[1:]] if given.startswith("$") else given
     if isinstance(given, Mapping):
-        return {fill(key, point): fill(value, point) for key, value in given.items()}
+        filled = {fill(key, point): fill(value, point) for key, value in given.items()}
+        if len(filled) < len(given):
+            keys = ", ".join(str(key) for key in given)
+            raise SameKey(
+                f"of the keys {keys} two are the same at {_told(point)}; keep their ranges apart."
+            )
+        return filled
     if isinstance(given, list | tuple):
         return [fill(item, point) for item in given]
-    if isinstance(given, str) and given.startswith("$"):
-        return point[given[1:]]
     return given
+
+
+def names_in(given: Any) -> list[str]:
+    """The names that `fill` looks up in `given`, each once."""
+    if isinstance(given, str):
+        return [given[1:]] if given.startswith("$") else []
+    if isinstance(given, Mapping):
+        given = [*given, *given.values()]
+    if isinstance(given, list | tuple):
+        return list(dict.fromkeys(name for item in given for name in names_in(item)))
+    return []
+
+
+def _told(point: Mapping[str, float | int]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in point.items())

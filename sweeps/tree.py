@@ -8,7 +8,7 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise, takewhile
 from typing import Any
@@ -56,18 +56,23 @@ class Course:
         return [self.key(epoch) for epoch in range(1, self.epochs + 1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stage:
     """A maximal run of epochs `first`..`last` (counted from 1) with constant values."""
 
-    key: str
-    """Of the state after `last`."""
+    course: Course
+    """The first that passes through."""
     first: int
     last: int
     values: Values
     leaves: tuple[str, ...]
     """Every course that passes through."""
     children: tuple["Stage", ...]
+
+    @property
+    def key(self) -> str:
+        """Of the state after `last`."""
+        return self.course.key(self.last)
 
 
 def lay_out(
@@ -90,50 +95,63 @@ def simplify(steps: Sequence[Step]) -> tuple[Step, ...]:
     return (steps[0], *(new for old, new in pairwise(steps) if new[1] != old[1]))
 
 
+def shorten(course: Course, epochs: int) -> Course:
+    """The course as it would be if it ended after `epochs` and had no other rule to end it."""
+    steps = tuple(step for step in course.steps if step[0] < epochs)
+    return replace(course, epochs=epochs, steps=steps, ending="")
+
+
 def shared_epochs(one: Course, other: Course) -> int:
     """Epochs from the start in which two courses are the same run."""
     if one.base != other.base:
         return 0
-    pairs = zip(one.steps, other.steps, strict=False)
-    alike = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    both = zip(one.steps, other.steps, strict=False)
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
     ends = [course.steps[alike][0] for course in (one, other) if alike < len(course.steps)]
     return min(one.epochs, other.epochs, *ends)
 
 
 def build_tree(courses: Sequence[Course]) -> tuple[Stage, ...]:
     """The roots of the stage tree, in the order of the courses."""
-    return _grow(courses, 0)
+    return _grow([(course, 0) for course in courses], 0)
 
 
-def _grow(courses: Sequence[Course], finished: int) -> tuple[Stage, ...]:
-    groups: dict[tuple[str, Values], list[Course]] = {}
-    for course in courses:
+def _grow(members: Sequence[tuple[Course, int]], finished: int) -> tuple[Stage, ...]:
+    """Stages after `finished` epochs of `members`: courses, each with its step in force there."""
+    groups: dict[tuple[str, Values], list[tuple[Course, int]]] = {}
+    for course, step in members:
         if course.epochs > finished:
-            groups.setdefault((course.base, course.at(finished)), []).append(course)
+            groups.setdefault((course.base, course.steps[step][1]), []).append((course, step))
     stages = []
-    for (_, values), members in groups.items():
-        last = min(_next_cut(course, finished) for course in members)
+    for (_, values), group in groups.items():
+        last = min(_until(course, step) for course, step in group)
+        moved = [(course, step + (_until(course, step) == last)) for course, step in group]
         stages.append(
             Stage(
-                key=members[0].key(last),
+                course=group[0][0],
                 first=finished + 1,
                 last=last,
                 values=values,
-                leaves=tuple(course.name for course in members),
-                children=_grow(members, last),
+                leaves=tuple(course.name for course, _ in group),
+                children=_grow(moved, last),
             )
         )
     return tuple(stages)
 
 
-def _next_cut(course: Course, finished: int) -> int:
-    following = bisect_right(course.steps, finished, key=_epoch)
-    return course.steps[following][0] if following < len(course.steps) else course.epochs
+def _until(course: Course, step: int) -> int:
+    """Finished epochs up to which the values of a step stay in force."""
+    return course.steps[step + 1][0] if step + 1 < len(course.steps) else course.epochs
 
 
 def walk(stages: Sequence[Stage]) -> list[Stage]:
     """All stages, a parent before its children."""
-    return [found for stage in stages for found in (stage, *walk(stage.children))]
+    found, ahead = [], list(reversed(stages))
+    while ahead:
+        stage = ahead.pop()
+        found.append(stage)
+        ahead += reversed(stage.children)
+    return found
 
 
 def paths_of(stages: Sequence[Stage]) -> dict[str, list[Stage]]:
@@ -152,16 +170,18 @@ def unique_epochs(stages: Sequence[Stage]) -> int:
 
 def twins(courses: Sequence[Course]) -> dict[str, str]:
     """Course -> the first one that is the very same run (itself, for most)."""
-    first: dict[tuple[str, str], str] = {}
+    first: dict[tuple[str, int, tuple[Step, ...], str], str] = {}
     return {
-        course.name: first.setdefault((course.key(course.epochs), course.ending), course.name)
+        course.name: first.setdefault(
+            (course.base, course.epochs, course.steps, course.ending), course.name
+        )
         for course in courses
     }
 
 
 def digest(content: Any) -> str:
     """Hash of plain values, whatever the order of their keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return _sha(_as_text(content))
 
 
 def _epoch(step: Step) -> int:
@@ -170,4 +190,18 @@ def _epoch(step: Step) -> int:
 
 @lru_cache(maxsize=65536)
 def _key(base: str, steps: tuple[Step, ...], finished: int) -> str:
-    return digest([base, steps, finished])
+    """`digest([base, steps, finished])`, its text put together from that of the values."""
+    told = ", ".join(f"[{epoch}, {_values_as_text(values)}]" for epoch, values in steps)
+    return _sha(f"[{_as_text(base)}, [{told}], {finished}]")
+
+
+@lru_cache(maxsize=65536)
+def _values_as_text(values: Values) -> str:
+    return _as_text(values)
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+_as_text = json.JSONEncoder(sort_keys=True).encode

@@ -112,3 +112,42 @@ def test_a_fork_whose_branches_are_numbers_is_refused():
 def test_a_fork_without_branches_is_refused():
     with pytest.raises(BadFork, match="branch"):
         straighten({"lambda_ngf": {0: 20, 40: {}}})
+
+
+def test_forks_of_equal_names_in_another_order_are_one_fork():
+    found = ways(
+        lambda_ngf={0: 20, 40: {"keep": 20, "drop": 0}},
+        lr_g={0: 2, 40: {"drop": 1, "keep": 2}},
+    )
+    assert found == {
+        "keep": {"lambda_ngf": {0: 20, 40: 20}, "lr_g": {0: 2, 40: 2}},
+        "drop": {"lambda_ngf": {0: 20, 40: 0}, "lr_g": {0: 2, 40: 1}},
+    }
+
+
+def test_forks_that_share_some_names_make_the_product_with_names_of_its_own():
+    found = ways(
+        lambda_ngf={0: 20, 40: {"keep": 20, "drop": 0}}, lr_g={0: 2, 40: {"keep": 2, "slow": 1}}
+    )
+    assert list(found) == ["keep.keep", "keep.slow", "drop.keep", "drop.slow"]
+
+
+def test_a_branch_may_fork_at_once_and_a_fork_of_a_fork_of_a_fork_keeps_its_way():
+    deep = {4: 1, 6: {"a": 2, "b": {6: {"c": 3, "d": {6: 4, 8: {"e": 5, "f": 6}}}}}}
+    found = ways(lambda_ngf={0: 0, 4: {"x": deep, "y": 9}})
+    assert found == {
+        "x.a": {"lambda_ngf": {0: 0, 4: 1, 6: 2}},
+        "x.b.c": {"lambda_ngf": {0: 0, 4: 1, 6: 3}},
+        "x.b.d.e": {"lambda_ngf": {0: 0, 4: 1, 6: 4, 8: 5}},
+        "x.b.d.f": {"lambda_ngf": {0: 0, 4: 1, 6: 4, 8: 6}},
+        "y": {"lambda_ngf": {0: 0, 4: 9}},
+    }
+
+
+def test_every_schedule_that_makes_no_sense_is_told():
+    with pytest.raises(BadFork) as caught:
+        straighten({"lambda_ngf": {5: 1}, "lr_g": 2, "lambda_bg": {0: {"a": 1}}})
+    assert str(caught.value).splitlines() == [
+        "lambda_ngf: its first key is 5, expected 0.",
+        "lambda_bg: forks at 0; write two trials instead.",
+    ]

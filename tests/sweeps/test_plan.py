@@ -1,11 +1,12 @@
 """Plans in numbers and as a picture of text."""
 
 import json
+import time
 
 import pytest
 
 from pct.__main__ import main
-from sweeps.plan import as_json, draw, headline, make_plan
+from sweeps.plan import as_json, draw, headline, longest_chain, make_plan, savings, span
 from sweeps.recipe import load_recipe
 
 
@@ -90,3 +91,48 @@ def test_a_plan_for_programs_says_the_same(capsys):
 def test_patience_bounds_what_a_trial_may_cost():
     plan = plan_of("thesis", "exp4.stop.after=100")
     assert plan.epochs_to_train == (270, 370)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("demo", "17% of the epochs saved, 1.20x fewer; longest chain: 6 epochs, never"),
+        # 480 written and 370 to train, or 350 and 240; exp4 ends after 70 to 200.
+        (
+            "thesis",
+            "23-31% of the epochs saved, 1.30-1.46x fewer; longest chain: 70-200 epochs, exp4",
+        ),
+        ("forms", "0% of the epochs saved, 1.00x fewer; longest chain: 70 epochs, as_it_is"),
+    ],
+)
+def test_what_sharing_saves_is_told(name, expected):
+    assert savings(plan_of(name)) == expected
+
+
+def test_the_longest_chain_is_bounded_by_whoever_may_stop_last():
+    assert longest_chain(plan_of("thesis", "exp4.stop.after=50")) == ((70, 200), "exp4")
+    assert longest_chain(plan_of("thesis", "exp1.epochs=300")) == ((300, 300), "exp1")
+
+
+def test_a_span_is_one_number_where_both_read_alike():
+    assert span((3, 3)) == "3"
+    assert span((0.231, 0.234), ".0%") == "23%"
+    assert span((0.2, 0.34), ".0%") == "20-34%"
+
+
+def test_a_large_tree_is_cut_for_people_and_whole_for_programs(capsys):
+    plan = plan_of("search_ngf", "search.points=40")
+    lines = draw(plan, most=7)
+    assert lines[:7] == draw(plan, most=10**6)[:7]
+    assert lines[7] == "... and 473 more stages; --json tells all"  # 40 points of 12 stages
+    assert lines[8] == "p00-released-switch30.keep is the same run as p00-released-switch20.keep"
+    assert len(as_json(plan)["stages"]) == 480
+    assert main(["plan", "search_ngf", "search.points=40"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 100 + 1 + 6
+
+
+def test_a_plan_of_thousands_of_leaves_takes_well_below_a_millisecond_for_each():
+    began = time.process_time()
+    plan = plan_of("search_ngf", "search.points=300")
+    assert len(plan.leaves) == 3000
+    assert time.process_time() - began < 1.5, "0.1 ms a leaf where nothing else runs"

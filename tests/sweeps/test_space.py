@@ -4,7 +4,18 @@ import pytest
 from pydantic import ValidationError
 
 from sweeps.recipe import leaves_at, load_recipe
-from sweeps.space import Dimension, Search, budget, exhausted, fill, grid_point, size, sketch_point
+from sweeps.space import (
+    Dimension,
+    SameKey,
+    Search,
+    budget,
+    exhausted,
+    fill,
+    grid_point,
+    names_in,
+    size,
+    sketch_point,
+)
 
 
 def test_a_stepped_dimension_holds_both_ends():
@@ -42,6 +53,16 @@ def test_values_fill_keys_and_values_at_any_depth():
 def test_an_unknown_name_is_an_error_that_names_it():
     with pytest.raises(KeyError, match="nfg"):
         fill({"a": "$nfg"}, {"ngf": 1})
+
+
+def test_names_that_become_one_key_are_an_error_with_the_keys_and_the_point():
+    assert fill({0: 1, "$a": 2, 40: 3}, {"a": 30}) == {0: 1, 30: 2, 40: 3}
+    with pytest.raises(SameKey, match=r"of the keys 0, \$a, 40 two are the same at a 40"):
+        fill({"deep": [{0: 1, "$a": 2, 40: 3}]}, {"a": 40})
+
+
+def test_names_are_found_at_any_depth_each_once():
+    assert names_in({"x": {0: "$b", "$a": ["$b", "plain", 3]}, "$c": None}) == ["c", "a", "b"]
 
 
 def test_exhausted_dimensions_are_crossed():
