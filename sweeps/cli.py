@@ -10,7 +10,7 @@ import typer
 
 from sweeps import estimate
 from sweeps.estimate import Pace
-from sweeps.plan import as_json, draw, headline, make_plan, savings
+from sweeps.plan import as_json, draw, headline, make_plan, savings, without_collector
 from sweeps.recipe import load_recipe, recipe_names
 
 PARTLY_DONE = 3
@@ -39,6 +39,7 @@ def _finite(seconds: float | None) -> float | None:
     return seconds
 
 
+@without_collector()
 def plan(
     recipe: Recipe,
     overrides: Overrides = None,

@@ -76,8 +76,12 @@ def as_json(plan: Plan, pace: Pace) -> dict[str, Any]:
 
 
 def _told(found: Cost) -> str:
-    hours = (found.seconds[0] / 3600, found.seconds[1] / 3600)
-    return f"{span(hours, '.3g')} h, {span(found.gpu_hours, '.3g')} GPU-hours"
+    hours = [seconds / 3600 for seconds in found.seconds]
+    return f"{_hours(hours)} h, {_hours(found.gpu_hours)} GPU-hours"
+
+
+def _hours(pair: Sequence[float]) -> str:
+    return span(pair, ",.0f" if max(pair) >= 100 else ".3g")
 
 
 def wall_seconds(runs: Runs, pace: Pace) -> float:

@@ -193,6 +193,13 @@ def test_the_command_line_tells_the_estimate(capsys):
     }
 
 
+def test_large_numbers_of_hours_are_written_out():
+    plan = make_plan(load_recipe("thesis"))
+    assert in_words(plan, Pace(36000, slots=2, start_seconds=0)).startswith(
+        "2 at once, 36000 s an epoch, 0 s a start: 1,400-2,000 h, 2,400-3,700 GPU-hours; "
+    )
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
