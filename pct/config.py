@@ -149,7 +149,7 @@ class Run(Frozen):
             )
         if self.stop and self.stop.after >= self.epochs:
             problems.append(f"stop.after {self.stop.after} is not before epochs {self.epochs}")
-        for name, steps in self.schedule:
+        for name, steps in vars(self.schedule).items():
             if steps[-1][0] >= self.epochs:
                 problems.append(
                     f"schedule.{name} changes after {steps[-1][0]} epochs, "

@@ -24,11 +24,12 @@ def parse_steps(given: Any) -> Steps:
     # JSON has no integer keys.
     given = {int(k) if isinstance(k, str) and k.isdigit() else k: v for k, v in given.items()}
     keys = list(given)
-    if any(isinstance(key, bool) or not isinstance(key, int) for key in keys):
+    if not {type(key) for key in keys} <= {int}:
         raise ValueError(f"has keys {keys}; a schedule's keys are numbers of finished epochs")
-    if not keys or min(keys) != 0:
-        raise ValueError(f"has keys {sorted(keys)}; a schedule starts at 0")
-    return simplify(tuple((key, _value(given[key])) for key in sorted(keys)))
+    keys.sort()
+    if not keys or keys[0] != 0:
+        raise ValueError(f"has keys {keys}; a schedule starts at 0")
+    return simplify(tuple([(key, _value(given[key])) for key in keys]))
 
 
 def _value(given: Any) -> Value:

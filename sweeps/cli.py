@@ -10,7 +10,7 @@ import typer
 
 from sweeps import estimate
 from sweeps.estimate import Pace
-from sweeps.plan import as_json, draw, headline, make_plan, savings
+from sweeps.plan import as_json, draw, headline, make_plan, savings, without_collector
 from sweeps.recipe import load_recipe, recipe_names
 
 PARTLY_DONE = 3
@@ -39,6 +39,7 @@ def _finite(seconds: float | None) -> float | None:
     return seconds
 
 
+@without_collector()
 def plan(
     recipe: Recipe,
     overrides: Overrides = None,
@@ -92,6 +93,7 @@ def sweep(
 ) -> None:
     """Train a recipe's trials as one stage tree. Run again, it goes on from what is there."""
     from data_prep.progress import bar
+    from sweeps.front import front_lines
     from sweeps.place import link, server_command, tracking_place
     from sweeps.runner import Where, set_environment
     from sweeps.session import done_epochs, run_sweep
@@ -115,6 +117,8 @@ def sweep(
         f"{result.unique_epochs} unique stage-epochs, {result.written_epochs} written -> {to}"
     )
     _print_scores(to)
+    for line in front_lines(to):
+        print(line)
     print(f"To look: {server_command(place)}")
     order = result.selected_by
     print(f"         {link(place, result.experiment_id, sweep=result.sweep, order_by=order)}")

@@ -1,7 +1,6 @@
 """What a run of the method is to the engine: its course. Light: loads no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pct.config import Run
@@ -49,9 +48,10 @@ def _news(run: Run) -> dict[int, dict[str, Value]]:
     return {finished: news[finished] for finished in sorted(news) if finished < run.epochs}
 
 
-def course_of(name: str, run: Run, base: str) -> Course:
-    """A run's course; `base` is its `identity`."""
-    steps = simplify(_steps(run))
+def course_of(name: str, run: Run, base: str, known: dict[Step, Step] | None = None) -> Course:
+    """A run's course; `base` is its `identity`. Steps that are `known` are taken from there."""
+    known = {} if known is None else known
+    steps = tuple(known.setdefault(step, step) for step in simplify(_steps(run)))
     ending = run.stop.model_dump_json() if run.stop else ""
     return Course(name, base, run.epochs, steps, ending)
 
@@ -68,15 +68,13 @@ def _steps(run: Run) -> list[Step]:
 
 
 def courses_of(leaves: Sequence[Leaf], environment: Mapping[str, Any]) -> list[Course]:
-    """The courses of a recipe's leaves. Equal values are one object in all of them."""
+    """The courses of a recipe's leaves. Equal steps are one object in all of them."""
     bases: dict[str, str] = {}
-    seen: dict[Step, Step] = {}
+    known: dict[Step, Step] = {}
     courses = []
     for leaf in leaves:
         settings = leaf.run.model_dump_json(exclude=NOT_IDENTITY)
         if settings not in bases:
             bases[settings] = identity(leaf.run, environment)
-        course = course_of(leaf.name, leaf.run, bases[settings])
-        steps = tuple(seen.setdefault(step, step) for step in course.steps)
-        courses.append(replace(course, steps=steps))
+        courses.append(course_of(leaf.name, leaf.run, bases[settings], known))
     return courses

@@ -17,9 +17,6 @@ from sweeps.tree import Stage, walk
 START_SECONDS = 20.0
 """A group of workers from its order to its first step: 9 to 30 s measured on 2 CPU cores."""
 
-POINTS_AT_ONCE = 2
-"""Of a search, as `sweeps.points` has it, which would load Optuna."""
-
 
 @dataclass(frozen=True)
 class Pace:
@@ -76,8 +73,12 @@ def as_json(plan: Plan, pace: Pace) -> dict[str, Any]:
 
 
 def _told(found: Cost) -> str:
-    hours = (found.seconds[0] / 3600, found.seconds[1] / 3600)
-    return f"{span(hours, '.3g')} h, {span(found.gpu_hours, '.3g')} GPU-hours"
+    hours = [seconds / 3600 for seconds in found.seconds]
+    return f"{_hours(hours)} h, {_hours(found.gpu_hours)} GPU-hours"
+
+
+def _hours(pair: Sequence[float]) -> str:
+    return span(pair, ",.0f" if max(pair) >= 100 else ".3g")
 
 
 def wall_seconds(runs: Runs, pace: Pace) -> float:
@@ -97,8 +98,8 @@ class _Play:
 
     def __init__(self, runs: Runs, pace: Pace) -> None:
         self.now = 0.0
-        self.events: list[tuple[float, int, int | None]] = []
-        """When a stage will be done, and which run ends with it."""
+        self.events: list[tuple[float, int, bool]] = []
+        """When a stage will be done, and whether its run ends there."""
         self._runs, self._pace = runs, pace
         self._ready: list[tuple[int, int]] = []
         """Runs that may start unless another has begun since, those with most epochs left first."""
@@ -109,11 +110,9 @@ class _Play:
         """How many of a run's stages are known to be done."""
         self._rank = [0] * len(runs.ways)
         """Less the epochs left when a run became known."""
-        self._batch_of = [at for at, size in enumerate(runs.batches) for _ in range(size)]
-        self._left = list(runs.batches)
-        self._ahead = iter(range(len(runs.ways)))
-        self._known = self._under_way = 0
-        """Batches."""
+        numbers = iter(range(len(runs.ways)))
+        self._ahead = [list(islice(numbers, size)) for size in runs.batches][::-1]
+        """Batches that are not known yet, the next one last."""
 
     def next(self) -> int | None:
         """The run to start now; more become known only when no known one can start."""
@@ -129,27 +128,24 @@ class _Play:
         for stage in left:
             when += self._runs.epochs[stage] * self._pace.epoch_seconds
             self._waiting[stage] = []
-            heappush(self.events, (when, stage, number if stage == left[-1] else None))
+            heappush(self.events, (when, stage, stage == left[-1]))
 
     def move_on(self) -> int:
         """To the next moment at which stages are done; how many runs that trained end there."""
         self.now, ended = self.events[0][0], 0
         while self.events and self.events[0][0] == self.now:
-            _, stage, number = heappop(self.events)
+            _, stage, ends = heappop(self.events)
             self._done[stage] = True
             for waiter in self._waiting.pop(stage):
                 self._offer(waiter)
-            if number is not None:
-                self._end(number)
-                ended += 1
+            ended += ends
         return ended
 
     def _learn(self) -> bool:
-        """Hear of the next batch, unless enough are under way."""
-        if self._known == len(self._left) or self._under_way == POINTS_AT_ONCE:
+        """Hear of the next batch, if there is one."""
+        if not self._ahead:
             return False
-        self._known, self._under_way = self._known + 1, self._under_way + 1
-        for number in islice(self._ahead, self._runs.batches[self._known - 1]):
+        for number in self._ahead.pop():
             left = (stage for stage in self._runs.ways[number] if not self._done[stage])
             self._rank[number] = -sum(self._runs.epochs[stage] for stage in left)
             self._offer(number)
@@ -160,23 +156,15 @@ class _Play:
             heappush(self._ready, (self._rank[number], number))
 
     def _is_free(self, number: int) -> bool:
-        """Whether a run may start; else it waits for a stage, or has ended with nothing to do."""
+        """Whether a run may start; else it waits for a stage, or has nothing left to train."""
         way, at = self._runs.ways[number], self._at[number]
         while at < len(way) and self._done[way[at]]:
             at += 1
         self._at[number] = at
-        if at == len(way):
-            self._end(number)
-        elif way[at] in self._waiting:
+        if at < len(way) and way[at] in self._waiting:
             self._waiting[way[at]].append(number)
-        else:
-            return True
-        return False
-
-    def _end(self, number: int) -> None:
-        batch = self._batch_of[number]
-        self._left[batch] -= 1
-        self._under_way -= not self._left[batch]
+            return False
+        return at < len(way)
 
 
 def _shared(plan: Plan, tree: Sequence[Stage]) -> Runs:

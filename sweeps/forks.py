@@ -104,6 +104,16 @@ def _branches(name: str, given: Mapping[Any, Any], epoch: int) -> dict[str, Stra
     return {branch: _strand(name, value, start=epoch) for branch, value in given.items()}
 
 
+def too_late(straight: Straight, epochs: int) -> list[str]:
+    """Keys after the end, which `Run` does not see where they repeat the value before."""
+    last = {name: max(steps) for name, steps in straight.schedules.items()}
+    return [
+        f"schedule.{name} changes after {finished} epochs, the run ends at {epochs}"
+        for name, finished in last.items()
+        if finished >= epochs
+    ]
+
+
 def is_name(text: str) -> bool:
     """Whether a trial or branch may be called so: letters, digits, - and _."""
     return bool(text) and text.replace("_", "").replace("-", "").isalnum()

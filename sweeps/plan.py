@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
@@ -30,28 +30,26 @@ class Plan:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """A plan is large and without cycles: Python's collector would only walk it while it grows."""
-    was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was:
-            gc.enable()
+        gc.enable()
 
 
-@_without_collector()
 def make_plan(recipe: Recipe) -> Plan:
     """Count epochs; a search is sketched with stand-in points that share as real ones do."""
     if recipe.space:
         points = [sketch_point(recipe.space, recipe.search, i) for i in range(recipe.search.points)]
     else:
         points = [{}]
+    lead = "p{:02d}-" if recipe.space else ""
     return plan_of_leaves(
         [
             [
-                replace(leaf, name=f"p{number:02d}-{leaf.name}") if recipe.space else leaf
+                Leaf(lead.format(number) + leaf.name, leaf.run, leaf.point)
                 for leaf in leaves_at(recipe, point)
             ]
             for number, point in enumerate(points)

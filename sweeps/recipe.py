@@ -24,7 +24,7 @@ from pct.config import (
 from pct.scoring.declared import Question
 from sweeps.aims import read_search
 from sweeps.claim import check_claim, parse_claim
-from sweeps.forks import Straight, is_name, straighten
+from sweeps.forks import is_name, straighten, too_late
 from sweeps.overrides import OWN_KEYS, lay
 from sweeps.space import (
     Dimension,
@@ -77,6 +77,12 @@ class Recipe:
         return self._known[told]
 
     @cached_property
+    def without_space(self) -> tuple[list[Leaf], list[str]]:
+        """The leaves of a recipe without a space, and what is wrong with them."""
+        problems: list[str] = []
+        return _leaves(self, {}, problems), problems
+
+    @cached_property
     def _known(self) -> dict[str, dict[str, Any]]:
         return {}
 
@@ -127,7 +133,10 @@ def _grouped(problems: Sequence[str], trials: Sequence[str]) -> list[str]:
 def leaves_at(recipe: Recipe, point: Point) -> list[Leaf]:
     """The leaves of one point of the search (of the recipe, when it has no space)."""
     problems: list[str] = []
-    leaves = _leaves(recipe, point, problems)
+    if recipe.space:
+        leaves = _leaves(recipe, point, problems)
+    else:
+        leaves, problems = recipe.without_space
     if problems:
         raise BadRecipe("\n".join(problems))
     return leaves
@@ -135,8 +144,10 @@ def leaves_at(recipe: Recipe, point: Point) -> list[Leaf]:
 
 def _check(recipe: Recipe, problems: list[str]) -> None:
     """Try the recipe's leaves at the two corners of its space; without trials, what it sets."""
+    leaves, wrong = ([], []) if recipe.space else recipe.without_space
+    problems += wrong
     one_seed = replace(recipe, seeds=recipe.seeds[:1])
-    ends: tuple[Literal["low", "high"], ...] = ("low", "high") if recipe.space else ("low",)
+    ends: tuple[Literal["low", "high"], ...] = ("low", "high") if recipe.space else ()
     for end in ends:
         leaves = _leaves(one_seed, corner(recipe.space, end), problems, exhaust=False)
     check_claim(recipe.claim, [leaf.name for leaf in leaves], problems)
@@ -189,7 +200,7 @@ def _trial_leaves(
             if run:
                 leaves.append(Leaf(leaf if seed is None else f"{leaf}@s{seed}", run, point))
         if run:
-            problems += [f"{where}{late}" for late in _too_late(straight, run.epochs)]
+            problems += [f"{where}{late}" for late in too_late(straight, run.epochs)]
     return leaves
 
 
@@ -208,18 +219,9 @@ def _filled(recipe: Recipe, trial: Mapping[str, Any], point: Point) -> dict[str,
         return dict(fill(trial, point))
     except KeyError as error:
         unknown, known = sorted(set(names_in(trial)) - set(point)), list(recipe.space)
-        lines = [f"${name} is not in the space{suggest(name, known)}" for name in unknown]
+        near = {name: suggest(name, known) if known else ", which is empty." for name in unknown}
+        lines = [f"${name} is not in the space{near[name]}" for name in unknown]
         raise BadRecipe("\n".join(lines)) from error
-
-
-def _too_late(straight: Straight, epochs: int) -> list[str]:
-    """Keys after the end, which `Run` does not see where they repeat the value before."""
-    last = {name: max(steps) for name, steps in straight.schedules.items()}
-    return [
-        f"schedule.{name} changes after {finished} epochs, the run ends at {epochs}"
-        for name, finished in last.items()
-        if finished >= epochs
-    ]
 
 
 def _section(trial: Mapping[str, Any], name: str) -> Mapping[str, Any]:

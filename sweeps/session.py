@@ -15,7 +15,7 @@ from sweeps.changed import why_anew, write_environment
 from sweeps.job import Job, Outcome, failed, read_outcome, write_outcome
 from sweeps.keeping import clear_leftovers, needed_by, tell_needs
 from sweeps.leases import Leases, leases_on
-from sweeps.points import Points
+from sweeps.points import Points, open_study
 from sweeps.recipe import leaves_at
 from sweeps.replay import copy_twin, forget
 from sweeps.runner import Where, run_here, run_on_ray
@@ -77,6 +77,8 @@ def alone(folder: Path) -> Iterator[None]:
 def _run(
     sweep: Sweep, place: Place, where: Where, leases: Leases | None, on_tick: Callable[[], None]
 ) -> Result:
+    if sweep.recipe.space:
+        open_study(sweep)  # one of another search is refused before anything is made
     tracker = Tracker(
         place,
         experiment=f"pct/{sweep.data.name}-{sweep.recipe.name}",

@@ -10,7 +10,7 @@ from pct.config import Run, fields_at, load_preset, merge, suggest, try_run
 from sweeps.forks import straighten
 from sweeps.recipe import BadRecipe, Leaf, leaves_at, load_recipe
 from sweeps.recipe import Recipe as AnyRecipe
-from sweeps.space import Search, fill
+from sweeps.space import Dimension, Point, Search, fill, names_in
 
 SETTINGS: list[dict[str, Any]] = [
     {},
@@ -36,6 +36,8 @@ MISTAKES: list[dict[str, Any]] = [
     {"warmup_epochs": 50},
     {"select": 3},
 ]
+SPACE = {"share": Dimension(low=0, high=1), "whole": Dimension(low=1, high=4, step=1)}
+POINTS: list[Point] = [{"share": 0.5, "whole": 2}, {"share": 0.25, "whole": 3}]
 VALUES = [0, 20, 3.5, "$share", "$whole", -1, True, "x", "full"]
 
 
@@ -63,10 +65,11 @@ def random_recipe(rng: random.Random) -> AnyRecipe:
     common = {k: v for k, v in rng.choice(SETTINGS[:7]).items() if k != "base"}
     trials = {f"t{number}": random_settings(rng) for number in range(rng.randint(1, 3))}
     seeds = tuple(rng.sample(range(9), rng.choice([0, 1, 3])))
-    return AnyRecipe("random", "smoke", {"epochs": 6, **common}, trials, seeds, {}, Search())
+    space = SPACE if names_in(trials) else {}
+    return AnyRecipe("random", "smoke", {"epochs": 6, **common}, trials, seeds, space, Search())
 
 
-def one_by_one(recipe: AnyRecipe, point: dict[str, Any]) -> tuple[list[Leaf], list[str]]:
+def one_by_one(recipe: AnyRecipe, point: Point) -> tuple[list[Leaf], list[str]]:
     """Every run validated whole, by itself, from its settings."""
     leaves, problems = [], []
     for name, trial in recipe.trials.items():
@@ -94,7 +97,7 @@ def test_runs_and_mistakes_are_those_of_validating_every_run_whole():
     rng, sound, unsound = random.Random(0), 0, 0
     for _ in range(250):
         recipe = random_recipe(rng)
-        for point in ({"share": 0.5, "whole": 2}, {"share": 0.25, "whole": 3}):
+        for point in POINTS if recipe.space else [{}]:
             leaves, problems = one_by_one(recipe, point)
             if problems:
                 with pytest.raises(BadRecipe) as caught:
@@ -104,6 +107,12 @@ def test_runs_and_mistakes_are_those_of_validating_every_run_whole():
                 assert leaves_at(recipe, point) == leaves
             sound, unsound = sound + (not problems), unsound + bool(problems)
     assert min(sound, unsound) > 80
+
+
+def test_a_name_in_a_recipe_without_a_space_is_told(tmp_path):
+    assert told(tmp_path, "base: smoke\ntrials: {a: {flip: $x}}") == [
+        "a: $x is not in the space, which is empty."
+    ]
 
 
 def test_seeds_share_all_but_the_seed():
@@ -255,7 +264,7 @@ def test_an_exhausted_dimension_named_twice_is_refused(tmp_path):
 
 
 def test_a_section_that_is_none_can_be_told_by_an_override(tmp_path):
-    text = "base: smoke\ntrials: {a: {}}\nsearch: 3\n"
+    text = "base: smoke\ntrials: {a: {seed: $s}}\nspace: {s: {low: 1, high: 9}}\nsearch: 3\n"
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     assert load_recipe(str(path), ["search.points=5"]).search.points == 5

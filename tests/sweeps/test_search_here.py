@@ -5,7 +5,8 @@ import pytest
 
 from sweeps import spool
 from sweeps.front import front_lines
-from sweeps.sweep import run_sweep
+from sweeps.runner import Where
+from sweeps.session import run_sweep
 from tests.sweeps.made_up import TRIAL, search_of, table_of
 from tests.sweeps.small_sweep import counted_epochs
 
@@ -18,11 +19,11 @@ def test_a_search_trains_judges_by_its_histories_and_goes_on(tmp_path, phantom_d
         )  # fmt: skip
 
     with counted_epochs() as trained:
-        result = run_sweep(sweep(1), tracking, here=True)
+        result = run_sweep(sweep(1), tracking, Where(here=True))
     # Keep trains epochs 1-4; a drop after 1, 2 or 3 trains what is left.
     assert len(trained) == result.unique_epochs == 4 + 3 + 2 + 1
     with counted_epochs() as more:
-        run_sweep(sweep(2), tracking, here=True)
+        run_sweep(sweep(2), tracking, Where(here=True))
     assert len(more) == 10
     table = table_of(sweep(2))
     assert list(table["state"]) == ["COMPLETE"] * 2
