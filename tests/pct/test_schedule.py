@@ -34,6 +34,10 @@ def test_a_bare_value_holds_throughout():
     assert number_at(parse_steps(2), 10**6) == 2.0
 
 
+def test_minus_zero_is_zero_in_text_too():
+    assert str(parse_steps({0: 1, 3: -0.0})) == str(parse_steps({0: 1, 3: 0}))
+
+
 def test_a_run_survives_json():
     rng = random.Random(1)
     for _ in range(50):

@@ -4,10 +4,19 @@ import random
 
 import pytest
 
-from pct.config import Run, build_run, load_preset
+from pct.config import Run, Stop, build_run, load_preset
 from sweeps.courses import changes, course_of, courses_of, identity, values_at
 from sweeps.recipe import Leaf, leaves_at, load_recipe
-from sweeps.tree import build_tree, paths_of, shared_epochs, twins, unique_epochs, walk
+from sweeps.tree import (
+    build_tree,
+    digest,
+    paths_of,
+    shared_epochs,
+    shorten,
+    twins,
+    unique_epochs,
+    walk,
+)
 from tests.sweeps.random_trees import random_leaves, random_run
 from tests.tiny import tiny_run
 
@@ -176,6 +185,34 @@ def test_twins_are_runs_that_end_alike_in_everything():
         "patient": "patient",
         "longer": "longer",
     }
+
+
+def test_a_shortened_course_is_that_of_a_run_with_fewer_epochs():
+    rng = random.Random(6)
+    for _ in range(200):
+        run = random_run(rng)
+        course = course_of("a", run.model_copy(update={"stop": Stop(after=3)}), "base")
+        for epochs in range(1, run.epochs + 1):
+            fewer = run.model_copy(update={"epochs": epochs})
+            assert shorten(course, epochs) == course_of("a", fewer, "base")
+
+
+def test_courses_made_together_are_those_made_one_by_one_and_share_their_steps():
+    rng = random.Random(7)
+    leaves = [leaf for _ in range(20) for leaf in random_leaves(rng)]
+    together = courses_of(leaves, {"data": "d1"})
+    assert together == [
+        course_of(leaf.name, leaf.run, identity(leaf.run, {"data": "d1"})) for leaf in leaves
+    ]
+    steps = [step for course in together for step in course.steps]
+    assert len({id(step) for step in steps}) == len(set(steps)) < len(steps)
+
+
+def test_a_key_is_the_digest_of_what_came_before_it():
+    course = course_of("a", tiny_run(schedule={"lambda_ngf": {0: 20, 3: 0}}), "base")
+    for finished in range(1, 7):
+        steps = [step for step in course.steps if step[0] < finished]
+        assert course.key(finished) == digest(["base", steps, finished])
 
 
 def test_shared_epochs_are_those_whose_keys_agree():
