@@ -20,7 +20,9 @@ Tracking = Annotated[
     Optional[str],  # noqa: UP045  typer reads this form in every version
     typer.Option(help="MLflow URI for models:/; else MLFLOW_TRACKING_URI, else ./mlflow.db"),
 ]
-ModelAddress = Annotated[str, typer.Argument(help="a model folder, or models:/pct@champion")]
+ModelAddress = Annotated[
+    str, typer.Argument(help="a model folder, models:/pct@champion, or DIR/TRIAL@EPOCH of a sweep")
+]
 
 
 def show(

@@ -124,13 +124,20 @@ def choose_device(name: str) -> torch.device:
 
 
 def find_model(address: str, *, tracking: str | None = None) -> Path:
-    """The folder of a model: a path, or `scheme:...` as a package registers it in `pct.models`."""
+    """The folder of a model: a path, or `scheme:...` as a package registers it in `pct.models`.
+
+    An address `...@...` that is no path goes to the finder `snapshot`.
+    """
     scheme, colon, _ = address.partition(":")
     finders = {point.name: point for point in entry_points(group="pct.models")}
+    if not (colon and scheme in finders) and "@" in address:
+        scheme, colon = "snapshot", ":"
+    if Path(address).is_dir():
+        return Path(address)
     if colon and scheme in finders:
         folder: Path = finders[scheme].load()(address, tracking=tracking)
         return folder
-    if not Path(address).is_dir():
-        known = "".join(f", or {name}:/..." for name in finders)
-        raise BadModel(f"{address}: no such model folder. Expected a path{known}.")
-    return Path(address)
+    raise BadModel(
+        f"{address}: no such model folder. Expected a path, DIR/TRIAL@EPOCH of a sweep, "
+        "or models:/NAME@ALIAS."
+    )

@@ -85,7 +85,7 @@ def _row(trial: FrozenTrial, search: Search, metrics: Sequence[str]) -> dict[str
     at = {**trial.params, **told.get("at", {})}
     return {
         "point": trial.number,
-        "state": trial.state.name,
+        "state": "FAIL" if told and not told["leaf"] else trial.state.name,
         "reason": _reason(told, search),
         "leaf": told.get("leaf"),
         "feasible": feasible(values, search) if values else None,

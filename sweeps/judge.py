@@ -22,6 +22,8 @@ class Verdict:
     values: dict[str, float]
     """Every objective and every constrained metric."""
     reason: str = ""
+    final: bool = True
+    """False where no leaf has finished: trying again may give another verdict."""
 
 
 def judge(jobs: Sequence[Job], search: Search) -> Verdict:
@@ -46,7 +48,17 @@ def judge(jobs: Sequence[Job], search: Search) -> Verdict:
     if good:
         return min(good, key=lambda verdict: _rank(verdict.values, search))
     reasons = "; ".join(verdict.reason for verdict in found) or "no leaf has ended"
-    return Verdict(None, {}, reasons)
+    return Verdict(None, {}, reasons, final=has_finished(jobs))
+
+
+def has_finished(jobs: Sequence[Job]) -> bool:
+    """Whether one of the leaves has finished."""
+    return any(found.status == "FINISHED" for job in jobs if (found := read_outcome(job)))
+
+
+def has_failed(jobs: Sequence[Job]) -> bool:
+    """Whether one of the leaves broke off."""
+    return any(found.status == "FAILED" for job in jobs if (found := read_outcome(job)))
 
 
 def leaf_value(job: Job, outcome: Outcome, metric: str) -> float:

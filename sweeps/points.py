@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeps.ask import next_point
 from sweeps.front import write_points
 from sweeps.job import Job
-from sweeps.judge import judge
+from sweeps.judge import has_failed, judge
 from sweeps.recipe import Leaf, Recipe, leaves_at
 from sweeps.space import Point, budget, corner
 from sweeps.study import Study, facts_of
@@ -32,7 +32,7 @@ class Points:
         self._sweep, self._begin = sweep, begin
         self._study = open_study(sweep)
         self._trials = self._study.trials()
-        self._again = [trial for trial in self._trials if trial.state == TrialState.RUNNING]
+        self._again = [trial for trial in self._trials if self._is_left(trial)]
         self._budget = budget(sweep.recipe.space, sweep.recipe.search)
         self._open: dict[int, Sweep] = {}
         self._left: dict[int, set[str]] = {}
@@ -71,10 +71,16 @@ class Points:
             self._left[number].discard(leaf)
             self._tell_if_settled(number)
 
+    def _is_left(self, trial: FrozenTrial) -> bool:
+        """Whether a point was under way, or has a leaf that broke off and is tried again."""
+        return trial.state == TrialState.RUNNING or has_failed(self._part(trial).jobs)
+
+    def _part(self, trial: FrozenTrial) -> "Sweep":
+        return self._sweep.of(point_leaves(self._sweep.recipe, trial.number, trial.params))
+
     def _open_next(self) -> list[Job]:
-        recipe = self._sweep.recipe
         trial = self._again.pop(0) if self._again else self._ask()
-        part = self._sweep.of(point_leaves(recipe, trial.number, trial.params))
+        part = self._part(trial)
         jobs = self._begin(part)
         self._open[trial.number] = part
         self._left[trial.number] = {job.leaf for job in jobs}
@@ -92,6 +98,8 @@ class Points:
             return
         part = self._open.pop(number)
         del self._left[number]
+        if self._trials[number].state.is_finished():
+            return  # its value was told already; only a leaf that broke off was tried again
         verdict = judge(part.jobs, self._sweep.recipe.search)
         at = next((leaf.point for leaf in part.leaves if leaf.name == verdict.leaf), {})
         self._study.tell(number, verdict, at, self._sweep.recipe.search)

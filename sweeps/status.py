@@ -15,6 +15,7 @@ from sweeps.leases import running_of
 from sweeps.promote import read_jobs
 from sweeps.refs import read_refs
 from sweeps.store import Store
+from sweeps.tree import twins
 
 State = Literal["finished", "failed", "running", "waiting", "stopped"]
 
@@ -49,7 +50,8 @@ def status_of(folder: Path) -> Status:
     jobs = read_jobs(folder)
     going = _is_locked(folder / ".lock")
     running = _running(folder, Store(jobs[0].store)) if going and jobs else set()
-    return Status(going, tuple(_progress(job, going, running) for job in jobs))
+    same = twins([job.course for job in jobs])
+    return Status(going, tuple(_progress(job, going, running, same[job.leaf]) for job in jobs))
 
 
 def summary(status: Status) -> str:
@@ -88,11 +90,13 @@ def _running(folder: Path, store: Store) -> set[str]:
     return running_of(store, {ref.sweep for ref in read_refs(store) if ref.folder == place})
 
 
-def _progress(job: Job, going: bool, running: set[str]) -> Progress:
+def _progress(job: Job, going: bool, running: set[str], twin: str) -> Progress:
     lines = spool.epochs(job.spool) if spool.run_of(job.spool) == job.last_key else []
     own = [line["metrics"]["time/epoch_s"] for line in lines if not line["carried"]]
     judged = [line["metrics"][job.run.select.metric] for line in lines]
     state, note = _state(job, going, running)
+    if twin != job.leaf and state == "waiting":
+        note = f"the same run as {twin}"
     return Progress(
         job.leaf, state, len(lines), job.run.epochs,
         statistics.median(own) if own else float("nan"),

@@ -54,7 +54,10 @@ class Study:
             return len(self._study.get_trials(deepcopy=False)) - 1
 
     def tell(self, number: int, verdict: Verdict, point: Point, search: Search) -> None:
-        """Close a point. A kill on the way leaves it open, and it is judged again."""
+        """Close a point. A kill on the way leaves it open, and it is judged again.
+
+        One whose verdict is not final stays open too, with its reason.
+        """
         content = {"leaf": verdict.leaf, "at": point, "values": verdict.values}
         values = [verdict.values[name] for name in search.objectives] if verdict.leaf else None
         state = TrialState.COMPLETE if verdict.leaf else TrialState.FAIL
@@ -63,7 +66,8 @@ class Study:
             self._storage.set_trial_user_attr(
                 trial._trial_id, VERDICT, {**content, "reason": verdict.reason}
             )
-            self._study.tell(number, values, state=state)
+            if verdict.final:
+                self._study.tell(number, values, state=state)
 
 
 def facts_of(search: Search, space: Mapping[str, Dimension], *, runs: str) -> dict[str, Any]:
@@ -79,9 +83,12 @@ def facts_of(search: Search, space: Mapping[str, Dimension], *, runs: str) -> di
 
 
 def verdict_of(trial: FrozenTrial) -> dict[str, Any]:
-    """What was told of a settled point: its leaf, that leaf's point and values, and the reason."""
+    """What was told of a settled point: its leaf, that leaf's point and values, and the reason.
+
+    Of an open one, why no leaf of it has finished so far; else nothing.
+    """
     found: dict[str, Any] = trial.user_attrs.get(VERDICT, {})
-    return found if trial.state.is_finished() else {}
+    return found if trial.state.is_finished() or not found.get("leaf") else {}
 
 
 def directions(search: Search) -> list[str]:

@@ -213,3 +213,29 @@ def test_a_leaf_that_failed_is_trained_again_with_its_point(tmp_path, phantom_da
     assert read_outcome(jobs[0]).status == "FAILED"
     assert [job.leaf for job in points_of(sweep).more()] == [job.leaf for job in jobs]
     assert len(unfinished(sweep.of(points_of(sweep).leaves))) == len(jobs)
+
+
+def test_a_point_none_of_whose_leaves_finished_is_tried_again_and_then_told(tmp_path, phantom_data):
+    sweep = search_of(tmp_path / "s", phantom_data, points=2, exhaust=["switch"])
+    run(sweep, lambda job: None if job.leaf.startswith("p00") else weaker_is_better(job))
+    again = run(sweep)
+    assert {name[:3] for name in again} == {"p00"}
+    assert list(table_of(sweep)["state"]) == ["COMPLETE", "COMPLETE"]
+    assert run(sweep) == []
+
+
+def test_a_leaf_that_broke_off_is_tried_again_and_its_points_value_stays(tmp_path, phantom_data):
+    sweep = search_of(tmp_path / "s", phantom_data, points=1, exhaust=["switch"])
+    run(sweep, lambda job: None if job.leaf.endswith("switch2.drop") else weaker_is_better(job))
+    before = table_of(sweep)
+    assert run(sweep) == ["p00-released-switch2.drop"]
+    pd.testing.assert_frame_equal(table_of(sweep), before)
+    assert run(sweep) == []
+
+
+def test_a_point_without_a_finite_value_is_not_tried_again(tmp_path, phantom_data):
+    sweep = search_of(tmp_path / "s", phantom_data, points=1)
+    names = run(sweep, lambda job: {**weaker_is_better(job), "val3d/edge_bone": math.nan})
+    assert table_of(sweep)["state"].tolist() == ["FAIL"]
+    assert names
+    assert run(sweep) == []
