@@ -26,6 +26,7 @@ class Releases:
         self._waiting: list[Task] = []
         self._running: dict[str, Course] = {}
         self._committed: dict[str, int] = {}
+        self._told: set[str] = set()
 
     def next(self) -> Task | None:
         """A task that may start now; None while all wait for a running one, here or elsewhere."""
@@ -73,4 +74,8 @@ class Releases:
         """Whether no other sweep trains what `course` lacks; if so, others wait for it from now."""
         if self._leases is None:
             return True
-        return self._leases.take(course, allowed=lambda others: self._free(course, others))
+        taken = self._leases.take(course, allowed=lambda others: self._free(course, others))
+        if not taken and course.name not in self._told:
+            self._told.add(course.name)
+            log.warning("%s waits for another sweep, which trains what it shares", course.name)
+        return taken

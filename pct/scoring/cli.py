@@ -32,7 +32,7 @@ Tracking = Annotated[
 ]
 Models = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Argument(help="model folders, models:/pct@champion, DIR/TRIAL@EPOCH; several are compared"),
+    typer.Argument(help="model folders, models:/pct@champion or DIR/TRIAL@EPOCH, several too"),
 ]
 
 
