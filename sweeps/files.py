@@ -58,10 +58,20 @@ class Files:
 
     def write(self, path: str, content: bytes) -> None:
         """Write in place and not durably: for names that nobody reads yet. See `sync`."""
-        if self.local:
-            self.filesystem.create_dir(str(Path(self._at(path)).parent), recursive=True)
-        with self.filesystem.open_output_stream(self._at(path)) as file:
-            file.write(content)
+        self.make_folder(path.rpartition("/")[0])
+        self._write(path, content)
+
+    def make_folder(self, folder: str) -> None:
+        """Make a folder, if it is not there, and those above it; object stores have none."""
+        if not self.local:
+            return
+        place = Path(self._at(folder))
+        try:
+            self.filesystem.create_dir(str(place), recursive=True)
+        except FileExistsError as error:  # something was there, and when looked at is no folder
+            if place.exists() and not place.is_dir():
+                raise
+            raise OSError(errno.EAGAIN, f"{place} was removed just now") from error
 
     def sync(self, paths: Iterable[str]) -> None:
         """Have these files, their names and those of their folders outlast a power cut."""
@@ -72,7 +82,7 @@ class Files:
     def create(self, path: str, content: bytes) -> bool:
         """Put a whole, durable file there unless there is one: False. Of two writers one wins.
 
-        The name of its folder is durable only if that was synced before.
+        Its folder must be there: a folder of the same path below an empty mount point is not.
         """
         if not self.local:
             return not self.exist([path])[0] and self.replace(path, content)
@@ -96,11 +106,12 @@ class Files:
     def replace(self, path: str, content: bytes) -> bool:
         """Put a whole, durable file there, whatever was there."""
         if self.local:
+            self.make_folder(path.rpartition("/")[0])
             temporary = self._temporary(path, content)
             os.rename(self._at(temporary), self._at(path))
             self.sync([path])
         else:
-            self.write(path, content)
+            self._write(path, content)
         return True
 
     def move(self, path: str, to: str) -> None:
@@ -145,10 +156,14 @@ class Files:
         infos: list[fs.FileInfo] = self.filesystem.get_file_info(selector)
         return infos
 
+    def _write(self, path: str, content: bytes) -> None:
+        with self.filesystem.open_output_stream(self._at(path)) as file:
+            file.write(content)
+
     def _temporary(self, path: str, content: bytes) -> str:
         temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
         try:
-            self.write(temporary, content)
+            self._write(temporary, content)
             self._sync(Path(self._at(temporary)))
         except OSError:
             with suppress(OSError):

@@ -40,6 +40,7 @@ def reached(files: Files, *, expected: bool) -> bool:
 
 def establish(files: Files) -> None:
     """Write a marker, unless another process does so first."""
+    files.make_folder("")
     files.create(MARKER, json.dumps({"id": uuid.uuid4().hex, "format": FORMAT}).encode())
 
 

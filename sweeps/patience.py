@@ -1,6 +1,7 @@
 """Waiting for a file system that has gone away, and telling that from one that says no."""
 
 import errno
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -51,10 +52,11 @@ def is_away(error: OSError) -> bool:
 def patiently(action: Callable[[], Found], *, root: str, patience: float) -> Found:
     """The action's result; while the place is away it is tried again, with growing pauses.
 
-    After `patience` seconds raises `Unreachable`. Any other `OSError` is the caller's at once.
+    After `patience` seconds raises `Unreachable`. Any other `OSError` is the caller's at once. The
+    log hears of it once, and not of what one short pause mends, as when writers meet.
     """
     began, pause = time.monotonic(), SHORTEST_PAUSE_SECONDS
-    while True:
+    for failures in itertools.count(1):
         try:
             return action()
         except OSError as error:
@@ -67,7 +69,8 @@ def patiently(action: Callable[[], Found], *, root: str, patience: float) -> Fou
                     "it again or mend the network, then run the same command again: what is "
                     "committed is safe."
                 ) from error
-            if pause == SHORTEST_PAUSE_SECONDS:
+            if failures == 2:
                 log.warning("%s is away (%s); waiting up to %g s", root, error, patience)
         time.sleep(min(pause, patience - waited))
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+    raise AssertionError("counting has no end")

@@ -194,32 +194,32 @@ class Store:
         if self._which([key]):
             return False
         commit = draft(files)
-        own = stored_names(commit)
+        own, named, made = stored_names(commit), False, False
         try:
             for name, content in files.items():
                 self.files.write(at(key, commit[name]["file"]), content)
             self.files.sync(at(key, stored) for stored in own)
             if not self._which([key]):  # looks at the marker too: not into an empty mount point
-                self.files.create(at(key, COMMIT), json.dumps(commit, indent=1).encode())
+                named = True
+                made = self.files.create(at(key, COMMIT), json.dumps(commit, indent=1).encode())
         finally:
-            won = self._withdraw(key, own)
-        return won
+            won = named and self._may_have_won(key, own)
+            if not won:
+                self._withdraw(key, own)
+        return won and made
 
-    def _withdraw(self, key: str, own: set[str]) -> bool:
-        """Remove a writer's files unless COMMIT names them; whether it does.
-
-        They stay where that cannot be found out.
-        """
+    def _may_have_won(self, key: str, own: set[str]) -> bool:
+        """Whether COMMIT names a writer's files. An error does not say that it was not renamed."""
         try:
-            named = self._named(key)
+            return own <= self._named(key)
         except (OSError, StoreError):
-            return False
+            return True
+
+    def _withdraw(self, key: str, own: set[str]) -> None:
         with suppress(OSError):
-            for stored in own - named:
+            for stored in own:
                 self.files.remove(at(key, stored))
-            if not named:
-                self._prune(at(key, COMMIT))
-        return own <= named
+            self._prune(at(key, COMMIT))
 
     def _get(self, key: str, names: Iterable[str] | None) -> dict[str, bytes]:
         commit = self._commit(key)

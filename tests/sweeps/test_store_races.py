@@ -103,6 +103,54 @@ def test_of_four_writers_of_a_key_one_wins_and_the_others_leave_nothing(tmp_path
         assert len([path for path in root.rglob("*") if path.is_file()]) == 5
 
 
+@pytest.mark.parametrize("other_is", ["committed", "committed and dropped", "dropped and back"])
+@pytest.mark.parametrize("made", [whole, same])
+def test_another_writer_of_the_key_may_do_anything_before_our_commit(
+    tmp_path, monkeypatch, made, other_is
+):
+    """The moment at which two writers meet is too short to be hit by chance."""
+    store, create = Store(str(tmp_path / "stages")), Files.create
+    store.establish()
+
+    def meet(self, path, content):
+        with monkeypatch.context() as patch:
+            patch.setattr(Files, "create", create)
+            other = Store(store.root)
+            other.put(KEY, made(2, 1))
+            if "dropped" in other_is:
+                other.drop(KEY)
+            if "back" in other_is:
+                other.put(KEY, made(3, 1))
+        return create(self, path, content)
+
+    monkeypatch.setattr(Files, "create", meet)
+    wrote = store.put(KEY, made(1, 1))
+    assert wrote == (other_is == "committed and dropped")
+    writer = {"committed": 2, "committed and dropped": 1, "dropped and back": 3}[other_is]
+    assert store.get_all(KEY) == made(writer, 1)
+    assert store.leftovers(KEY) == []
+
+
+def test_a_folder_that_vanishes_while_it_is_made_is_made_again(tmp_path):
+    class Vanishing:
+        type_name, calls = "local", 0
+
+        def __getattr__(self, name):
+            return getattr(fs.LocalFileSystem(), name)
+
+        def create_dir(self, path, recursive):
+            self.calls += 1
+            if self.calls == 2:
+                raise FileExistsError(17, "non-directory entry exists")
+            fs.LocalFileSystem().create_dir(path, recursive=recursive)
+
+    store = Store(str(tmp_path / "stages"), patience=5)
+    store.establish()
+    store.__dict__["files"] = Files(Vanishing(), store.files.root, True)
+    assert store.put(KEY, whole(1, 1))
+    assert store.get_all(KEY) == whole(1, 1)
+
+
 class Mortal:
     """A file system, and the calls of `os` that go with it, killed before effect `number`.
 
