@@ -10,11 +10,11 @@ from typing import Any
 from data_prep.errors import PctError
 from pct.config import Run
 from sweeps.job import Job, failed, read_outcome, write_outcome
+from sweeps.keeping import break_off
 from sweeps.layout import Layout, lay_out_workers
 from sweeps.leases import Leases
 from sweeps.release import Releases
 from sweeps.source import Source
-from sweeps.stages import committed_epochs
 from sweeps.store import Store
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def run_here(source: Source, store: Store, leases: Leases | None = None) -> None
             train_leaf(job, report=lambda row: None)
         except PctError as error:
             log.warning("%s failed: %s", job.leaf, error)
-            write_outcome(job, failed(job, str(error), committed_epochs(job.course, store.has)))
+            break_off(job, str(error))
         releases.ended(job.leaf)
 
 

@@ -35,6 +35,10 @@ class Brancher(Searcher):
         if name:
             self._releases.ended(name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing to pickle, which Tune does at its start: leases and MLflow's clients cannot be."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the stage store is the truth, a sweep goes on from there."""
 
