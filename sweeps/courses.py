@@ -49,6 +49,4 @@ def course_of(name: str, run: Run, base: str) -> Course:
 
 def courses_of(leaves: Sequence[Leaf], environment: Mapping[str, Any]) -> list[Course]:
     """The courses of a recipe's leaves."""
-    return [
-        course_of(leaf.name, leaf.run, identity(leaf.run, environment)) for leaf in leaves
-    ]
+    return [course_of(leaf.name, leaf.run, identity(leaf.run, environment)) for leaf in leaves]

@@ -31,9 +31,7 @@ def needed_by(jobs: Sequence[Job]) -> set[str]:
     return {
         key
         for job in jobs
-        for key in (
-            job.course.all_keys() if _unfinished(job) else map(job.key, job.snapshots)
-        )
+        for key in (job.course.all_keys() if _unfinished(job) else map(job.key, job.snapshots))
     }
 
 

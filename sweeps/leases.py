@@ -89,7 +89,7 @@ class Leases:
         ]
 
     def _alone(self, action: Callable[[], Found], *, patience: float | None = None) -> Found:
-        """Act under the lock of all leases, once the store is there: not in an empty mount point."""
+        """Act under the lock of all leases once the store is there, not in an empty mount point."""
 
         def act() -> Found:
             self._store.reached()

@@ -43,7 +43,10 @@ def make_plan(recipe: Recipe) -> Plan:
             sum(leaf.run.epochs for leaf in shortest),
             sum(leaf.run.epochs for leaf in leaves),
         ),
-        epochs_to_train=(unique_epochs(build_tree(courses_of(shortest, {}))), unique_epochs(stages)),
+        epochs_to_train=(
+            unique_epochs(build_tree(courses_of(shortest, {}))),
+            unique_epochs(stages),
+        ),
     )
 
 

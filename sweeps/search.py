@@ -36,7 +36,7 @@ class Brancher(Searcher):
             self._releases.ended(name)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing to pickle, which Tune does at its start: leases and MLflow's clients cannot be."""
+        """Nothing: Tune pickles it at the start, and leases and MLflow's clients cannot be."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
