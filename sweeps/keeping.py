@@ -3,10 +3,11 @@
 import socket
 from collections.abc import Sequence
 
-from sweeps.job import Job, read_outcome
+from sweeps.job import Job, failed, read_outcome, write_outcome
 from sweeps.leases import Leases
 from sweeps.refs import LeafRef, Ref, drop_ref, read_refs, wanted, write_ref
-from sweeps.store import Store
+from sweeps.stages import committed_epochs
+from sweeps.store import Store, StoreError
 
 
 def tell_needs(store: Store, sweep: str, folder: str, jobs: Sequence[Job]) -> None:
@@ -30,9 +31,7 @@ def needed_by(jobs: Sequence[Job]) -> set[str]:
     return {
         key
         for job in jobs
-        for key in (
-            job.course.all_keys() if _unfinished(job) else map(job.key, job.snapshots)
-        )
+        for key in (job.course.all_keys() if _unfinished(job) else map(job.key, job.snapshots))
     }
 
 
@@ -48,6 +47,18 @@ def clear_leftovers(
     for key in store.which(idle - needed - wanted(store)):
         store.drop(key)
     store.tidy(sorted(idle))
+
+
+def break_off(job: Job, reason: str) -> None:
+    """Write that a leaf has FAILED, after the epochs that the store holds of it.
+
+    A store that is away now counts as holding none; nothing is lost by that.
+    """
+    try:
+        reached = committed_epochs(job.course, Store(job.store, patience=0.0).has)
+    except StoreError:
+        reached = 0
+    write_outcome(job, failed(job, reason, reached))
 
 
 def _unfinished(job: Job) -> bool:

@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
 from data_prep.atomic import renamed
+from sweeps.patience import StoreError, is_away
 from sweeps.store import Store
 from sweeps.tree import Course
 
@@ -31,12 +32,18 @@ FOLDER = "leases"
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
 
+Found = TypeVar("Found")
+
 
 class Leases:
-    """The running courses of one sweep; a context that keeps them alive and ends them."""
+    """The running courses of one sweep; a context that keeps them alive and ends them.
 
-    def __init__(self, store: Path, owner: str) -> None:
-        self._folder, self._owner = store / FOLDER, owner
+    While the store is away they wait for it; on a full disk a sweep goes on without them.
+    """
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self._store, self._owner = store, owner
+        self._folder = Path(store.files.root) / FOLDER
         self._path = self._folder / f"{owner}-{socket.gethostname()}-{os.getpid()}.json"
         self._courses: dict[str, Course] = {}
         self._stop = threading.Event()
@@ -50,28 +57,28 @@ class Leases:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        with self._alone():
-            self._path.unlink(missing_ok=True)
+        self._if_there(lambda: self._path.unlink(missing_ok=True))
 
     def take(self, course: Course, *, allowed: Callable[[list[Course]], bool]) -> bool:
         """Lease a course if `allowed`, told what all other sweeps train now, agrees."""
-        with self._alone():
+
+        def act() -> bool:
             if not allowed(self._others()):
                 return False
             self._courses[course.name] = course
             self._write()
             return True
 
+        return self._alone(act)
+
     def release(self, name: str) -> None:
         """The course has ended."""
-        with self._alone():
-            self._courses.pop(name, None)
-            self._write()
+        self._courses.pop(name, None)
+        self._alone(self._write)
 
     def others(self) -> list[Course]:
         """What other sweeps on this store train now."""
-        with self._alone():
-            return self._others()
+        return self._alone(self._others)
 
     def _others(self) -> list[Course]:
         return [
@@ -81,8 +88,23 @@ class Leases:
             for plain in _alive(path)["courses"]
         ]
 
-    def _alone(self) -> FileLock:
-        return _lock(self._folder)
+    def _alone(self, action: Callable[[], Found], *, patience: float | None = None) -> Found:
+        """Act under the lock of all leases once the store is there, not in an empty mount point."""
+
+        def act() -> Found:
+            self._store.reached()
+            with _lock(self._folder):
+                return action()
+
+        store = self._store if patience is None else replace(self._store, patience=patience)
+        return store.patiently(act, "look at the leases")
+
+    def _if_there(self, action: Callable[[], None]) -> None:
+        """Act unless the store is away: a lease that nobody renews or ends goes stale by itself."""
+        try:
+            self._alone(action, patience=0.0)
+        except StoreError as error:
+            log.info("%s", error)
 
     def _write(self) -> None:
         """Under a temporary name, then renamed; the keys are for those who collect stages."""
@@ -92,14 +114,18 @@ class Leases:
             "courses": [asdict(course) for course in courses],
             "keys": [key for course in courses for key in course.all_keys()],
         }  # fmt: skip
-        with renamed(self._path) as temporary:
-            temporary.write_text(json.dumps(content))
+        try:
+            with renamed(self._path) as temporary:
+                temporary.write_text(json.dumps(content))
+        except OSError as error:
+            if is_away(error):
+                raise
+            log.warning("%s (%s): another sweep may train the same twice", self._path, error)
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
-            with self._alone():
-                if self._courses:
-                    self._write()
+            if self._courses:
+                self._if_there(self._write)
 
 
 @contextmanager
@@ -110,7 +136,7 @@ def leases_on(store: Store, owner: str) -> Iterator[Leases | None]:
         yield None
         return
     store.establish()
-    with Leases(Path(store.files.root), owner) as leases:
+    with Leases(store, owner) as leases:
         yield leases
 
 

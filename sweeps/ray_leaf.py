@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.job import Job, failed, read_outcome, write_outcome
-from sweeps.stages import committed_epochs
-from sweeps.store import Store
+from data_prep.errors import PctError
+from sweeps.job import Job, read_outcome
+from sweeps.keeping import break_off
 
 if TYPE_CHECKING:
     from ray.train import TrainingFailedError
@@ -21,12 +21,9 @@ def run_leaf(config: dict[str, Any], each: dict[str, float]) -> None:
     from ray.tune.integration.ray_train import TuneReportCallback
 
     job = Job.model_validate_json(config["job"])
-    done = read_outcome(job)
-    if done and done.status == "FINISHED":
+    if done := read_outcome(job):
         tune.report({"epoch": done.epochs, **done.final})
         return
-    if done:  # Tune tries again what a lost node broke off, not what failed by itself
-        raise RuntimeError(done.reason)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"job": config["job"]},
@@ -43,22 +40,31 @@ def run_leaf(config: dict[str, Any], each: dict[str, float]) -> None:
     try:
         trainer.fit()
     except train.TrainingFailedError as error:
-        reached = committed_epochs(job.course, Store(job.store).has)
-        write_outcome(job, failed(job, reason_of(error), reached))
-    outcome = read_outcome(job)
-    if outcome is None or outcome.status == "FAILED":
-        raise RuntimeError(outcome.reason if outcome else "the leaf ended without an outcome")
+        break_off(job, reason_of(error))
+    # One that failed by itself ends as any other: an error is what Tune tries again.
+    if read_outcome(job) is None:
+        raise RuntimeError("the leaf ended without an outcome")
 
 
 def train_worker(config: dict[str, Any]) -> None:
-    """One worker of a leaf, inside Ray Train."""
+    """One worker of a leaf, inside Ray Train.
+
+    What is a user's to mend ends the leaf: trying again would fail again.
+    """
     from ray import train
     from ray.train.torch import get_device
 
     from sweeps.trial import train_leaf
 
     job = Job.model_validate_json(config["job"])
-    train_leaf(job, report=train.report, device=get_device())
+    if read_outcome(job):  # one of several workers has ended the leaf
+        return
+    try:
+        train_leaf(job, report=train.report, device=get_device())
+    except PctError as error:
+        break_off(job, str(error))
+        if job.run.workers > 1:
+            raise  # so that Ray ends the others, which may wait for this one
 
 
 def reason_of(error: "TrainingFailedError") -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from sweeps.engine import sweep, tasks_of
 from sweeps.files import Files
-from sweeps.leases import Leases, leases_on
+from sweeps.leases import leases_on
 from sweeps.store import Store
 from tests.sweeps.toy import FORK, UNIQUE, ends, straight, toy
 
@@ -123,10 +123,9 @@ def test_two_sweeps_at_once_train_what_they_share_once(tmp_path):
 
 def test_a_killed_sweep_holds_nobody_back(tmp_path):
     store = Store(str(tmp_path / "stages"))
-    store.establish()
 
     def dies() -> None:
-        with Leases(tmp_path / "stages", "dead") as leases:
+        with leases_on(store, "dead") as leases:
             assert leases.take(FORK[0], allowed=lambda others: True)
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -34,7 +34,7 @@ def data(tmp_path_factory) -> Path:
     return make_data(tmp_path_factory.mktemp("ray-data"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """One Ray for all tests of this file, with more CPUs than there are, as workers mostly wait."""
     set_environment()

@@ -1,0 +1,88 @@
+"""A cluster of several nodes that loses some of them in mid-training: the sweep ends by itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sweeps.runner import Where, run_here, set_environment
+from sweeps.session import run_sweep
+from sweeps.source import Listed
+from tests.data_folder import make_data
+from tests.sweeps.survival import (
+    FORKED,
+    assert_survived,
+    assert_trained,
+    end_state,
+    forked_sweep,
+    job_of,
+    meanwhile,
+    told,
+    trial_of,
+    until,
+)
+from tests.sweeps.watched import marked, watching, workers_of
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture
+def log(tmp_path) -> Path:
+    return tmp_path / "epochs.log"
+
+
+@pytest.fixture
+def cluster(log) -> Iterator:
+    """A head that runs the dashboard and no workers, and three nodes with 2 CPUs each."""
+    set_environment()
+    from ray.cluster_utils import Cluster
+
+    memory = {"object_store_memory": 100 * 2**20}
+    with watching(log, pause=2.0):
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", **memory
+            },
+        )  # fmt: skip
+        for _ in range(3):
+            cluster.add_node(num_cpus=2, **memory)
+        cluster.wait_for_nodes()
+        yield cluster
+        cluster.shutdown()
+    until(lambda: len(marked(log)) == 0, seconds=30)
+
+
+def node_of(pid: int, cluster):
+    """The node, not the head, that runs a process; None if it is the head."""
+    above = {process.pid for process in psutil.Process(pid).parents()}
+    for node in cluster.worker_nodes:
+        if {info.process.pid for info in node.all_processes["raylet"]} & above:
+            return node
+    return None
+
+
+def test_nodes_lost_with_a_worker_and_with_a_trials_driver_cost_an_epoch_a_leaf(
+    cluster, log, tracking, tmp_path
+):
+    data = make_data(tmp_path)
+    sweep = forked_sweep(tmp_path / "sweep", data, FORKED)
+    never = job_of(sweep, "never")
+    lost: list[str] = []
+
+    def lose() -> None:
+        until(lambda: len(told(never)) >= 1)
+        node = node_of(workers_of(log, never)[-1], cluster)
+        cluster.remove_node(node, allow_graceful=False)
+        lost.append("worker")
+        until(lambda: len(told(never)) >= 3)
+        print({leaf: node_of(trial_of(leaf).pid, cluster) for leaf in ("never",)})
+
+    with meanwhile(lose):
+        run_sweep(sweep, tracking, Where(address=cluster.address, max_concurrent=2))
+    straight = forked_sweep(tmp_path / "straight" / "sweep", data)
+    run_here(Listed(straight.jobs), straight.store)
+    expected = {job.leaf: end_state(straight, job) for job in straight.jobs}
+    assert_trained(log, sweep, again=2)
+    assert_survived(sweep, tracking=tracking, expected=expected)
