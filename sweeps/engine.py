@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.keeping import clear_leftovers
-from sweeps.leases import Leases, course_from
+from sweeps.keeping import clear_leftovers, tell_needs
+from sweeps.leases import Leases, course_from, leases_on
 from sweeps.release import Releases
 from sweeps.source import Listed
 from sweeps.stages import Commits, go_on_from, snapshots
@@ -53,29 +53,33 @@ def tasks_of(courses: Sequence[Course]) -> list[Plain]:
     ]
 
 
-def sweep(
-    courses: Sequence[Course], train: Train, store: Store, *, leases: Leases | None = None
-) -> None:
-    """Train every course in this process, in turn; each shared stage once. Again = go on."""
-    releases = Releases(Listed(tasks_of(courses)), store.has, leases)
-    while not releases.over:
-        task = releases.next()
-        if task is None:  # another sweep on this store trains what is shared
-            time.sleep(PAUSE_SECONDS)
-            continue
-        train_course(task.course, task.config["keep"], train, store)
-        releases.ended(task.course.name)
-    _clear(courses, store, leases)
+def sweep(courses: Sequence[Course], train: Train, store: Store, *, name: str = "sweep") -> None:
+    """Train every course in this process, in turn; each shared stage once. Again = go on.
 
-
-def _clear(courses: Sequence[Course], store: Store, leases: Leases | None) -> None:
-    mine = {key for course in courses for key in course.all_keys()}
-    needed = {task.course.key(epoch) for task in tasks_of(courses) for epoch in task.keep}
-    clear_leftovers(store, mine, needed=needed, leases=leases)
+    `name` tells sweeps on one store apart: what one keeps, no other removes.
+    """
+    tasks = tasks_of(courses)
+    announce(tasks, store, name=name)
+    with leases_on(store, name) as leases:
+        releases = Releases(Listed(tasks), store.has, leases)
+        while not releases.over:
+            task = releases.next()
+            if task is None:  # another sweep on this store trains what is shared
+                time.sleep(PAUSE_SECONDS)
+                continue
+            train_course(task.course, task.config["keep"], train, store)
+            releases.ended(task.course.name)
+        _clear(tasks, store, leases)
 
 
 def sweep_on_ray(
-    courses: Sequence[Course], train: Train, store: Store, *, folder: Path, slots: int
+    courses: Sequence[Course],
+    train: Train,
+    store: Store,
+    *,
+    folder: Path,
+    slots: int,
+    name: str = "sweep",
 ) -> None:
     """As `sweep`, as trials of Ray Tune, `slots` at once. Ray must be connected."""
     from ray import tune
@@ -89,15 +93,30 @@ def sweep_on_ray(
         course = course_from(config["course"])
         train_course(course, config["keep"], train, store, tell=tell)
 
-    releases = Releases(Listed(tasks_of(courses)), store.has)
-    tune.Tuner(
-        tune.with_resources(trial, {"cpu": 1}),
-        tune_config=tune.TuneConfig(
-            search_alg=Brancher(releases), num_samples=-1, max_concurrent_trials=slots
-        ),
-        run_config=tune.RunConfig(storage_path=str(folder.resolve()), verbose=0),
-    ).fit()
-    _clear(courses, store, None)
+    tasks = tasks_of(courses)
+    announce(tasks, store, name=name)
+    with leases_on(store, name) as leases:
+        tune.Tuner(
+            tune.with_resources(trial, {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=Brancher(Releases(Listed(tasks), store.has, leases)),
+                num_samples=-1, max_concurrent_trials=slots,
+            ),
+            run_config=tune.RunConfig(storage_path=str(folder.resolve()), verbose=0),
+        ).fit()  # fmt: skip
+        _clear(tasks, store, leases)
+
+
+def announce(tasks: Sequence[Plain], store: Store, *, name: str) -> None:
+    """Tell the store which stages these tasks keep, before they are trained."""
+    needs = [(task.course, task.keep) for task in tasks]
+    tell_needs(store, name, str(Path.cwd()), needs)
+
+
+def _clear(tasks: Sequence[Plain], store: Store, leases: Leases | None) -> None:
+    mine = {key for task in tasks for key in task.course.all_keys()}
+    needed = {task.course.key(epoch) for task in tasks for epoch in task.keep}
+    clear_leftovers(store, mine, needed=needed, leases=leases)
 
 
 def train_course(

@@ -1,29 +1,33 @@
 """A sweep's side of the stage store: what it needs is told, what it leaves over is cleared away."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sweeps.job import Job, failed, read_outcome, write_outcome
 from sweeps.leases import Leases
 from sweeps.refs import LeafRef, Ref, drop_ref, read_refs, wanted, write_ref
 from sweeps.stages import committed_epochs
 from sweeps.store import Store, StoreError
+from sweeps.tree import Course
 
 
-def tell_needs(store: Store, sweep: str, folder: str, jobs: Sequence[Job]) -> None:
-    """Name the stages of all leaves as this sweep's, so that no one removes them.
-
-    Refs of sweeps that were in the same folder before (other data, another recipe) end.
-    """
-    host = socket.gethostname()
-    for ref in read_refs(store):
-        if (ref.folder, ref.host) == (folder, host) and ref.sweep != sweep:
-            drop_ref(store, ref.sweep)
-    leaves = {
-        job.leaf: LeafRef(keys=tuple(job.course.all_keys()), snapshots=job.snapshots)
-        for job in jobs
+def tell_needs(
+    store: Store, sweep: str, folder: str, leaves: Iterable[tuple[Course, Sequence[int]]]
+) -> None:
+    """Name the stages of all leaves, and their snapshots, as this sweep's: no one removes them."""
+    needs = {
+        course.name: LeafRef(keys=tuple(course.all_keys()), snapshots=tuple(snapshots))
+        for course, snapshots in leaves
     }
-    write_ref(store, Ref(sweep=sweep, folder=folder, host=host, leaves=leaves))
+    write_ref(store, Ref(sweep=sweep, folder=folder, host=socket.gethostname(), leaves=needs))
+
+
+def end_needs_of_others(store: Store, sweep: str, folder: str) -> None:
+    """Forget sweeps that were in the same folder before: of other data, or another recipe."""
+    here = (folder, socket.gethostname())
+    for ref in read_refs(store):
+        if (ref.folder, ref.host) == here and ref.sweep != sweep:
+            drop_ref(store, ref.sweep)
 
 
 def needed_by(jobs: Sequence[Job]) -> set[str]:

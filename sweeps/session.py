@@ -13,7 +13,7 @@ from pct.scoring.declared import declare
 from sweeps import labels, records, spool
 from sweeps.changed import why_anew, write_environment
 from sweeps.job import Job, Outcome, failed, read_outcome, write_outcome
-from sweeps.keeping import clear_leftovers, needed_by, tell_needs
+from sweeps.keeping import clear_leftovers, end_needs_of_others, needed_by, tell_needs
 from sweeps.leases import Leases, leases_on
 from sweeps.points import Points, open_study
 from sweeps.recipe import leaves_at
@@ -125,7 +125,10 @@ def begin(part: Sweep, whole: Sweep, tracker: Tracker) -> list[Job]:
     `whole` is the sweep as far as it is known: all its leaves' stages are needed.
     """
     records.write_jobs(whole.folder, whole.jobs)
-    tell_needs(whole.store, labels.sweep_name(whole), str(whole.folder.resolve()), whole.jobs)
+    needs = [(job.course, job.snapshots) for job in whole.jobs]
+    name, folder = labels.sweep_name(whole), str(whole.folder.resolve())
+    end_needs_of_others(whole.store, name, folder)
+    tell_needs(whole.store, name, folder, needs)
     todo = [job for job in part.jobs if not _finished(job)]
     for job in todo:
         _clear(job)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.engine import sweep, tasks_of
+from sweeps.engine import announce, sweep, tasks_of
 from sweeps.files import Files
 from sweeps.leases import leases_on
 from sweeps.store import Store
@@ -51,10 +51,8 @@ def die_at(number: int) -> None:
         setattr(Files, name, deadly)
 
 
-def run(folder: Path, *, courses=FORK) -> None:
-    store = Store(str(folder / "stages"))
-    with leases_on(store, "toy") as leases:
-        sweep(courses, toy(folder / "epochs.log"), store, leases=leases)
+def run(folder: Path, *, courses=FORK, name: str = "toy") -> None:
+    sweep(courses, toy(folder / "epochs.log"), Store(str(folder / "stages")), name=name)
 
 
 def trained(folder: Path) -> int:
@@ -108,15 +106,19 @@ def test_killed_at_any_effect_and_run_again_nothing_is_lost(stride, tmp_path):
 
 
 def test_two_sweeps_at_once_train_what_they_share_once(tmp_path):
+    store = Store(str(tmp_path / "stages"))
     pids = []
-    for names in (("keep", "drop"), ("back", "keep", "other"), ("drop", "back")):
+    sweeps = {"a": ("keep", "drop"), "b": ("back", "keep", "other"), "c": ("drop", "back")}
+    chosen = {name: [c for c in FORK if c.name in courses] for name, courses in sweeps.items()}
+    for name, courses in chosen.items():  # before one of them is past another's fork
+        announce(tasks_of(courses), store, name=name)
+    for name, courses in chosen.items():
         pid = os.fork()
         if not pid:
-            run(tmp_path, courses=tuple(c for c in FORK if c.name in names))
+            run(tmp_path, courses=courses, name=name)
             os._exit(0)
         pids.append(pid)
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0, 0, 0]
-    store = Store(str(tmp_path / "stages"))
     assert ends(FORK, store) == [straight(course) for course in FORK]
     assert trained(tmp_path) == UNIQUE
 
