@@ -123,25 +123,26 @@ def test_another_store_in_its_place_is_not_it(store, root, tmp_path):
         store.has(KEY)
 
 
-@pytest.mark.parametrize("moment", ["write", "sync", "create"])
+@pytest.mark.parametrize("moment", ["before write", "after write", "before sync", "before create"])
 def test_a_put_whose_store_goes_away_half_way_writes_nothing_into_the_mount_point(
     store, root, tmp_path, monkeypatch, moment
 ):
     store.put(KEY, FILES)
-    act = getattr(Files, moment)
+    when, _, effect = moment.partition(" ")
+    act = getattr(Files, effect)
 
     def vanish(self, *paths):
-        if moment == "write":
+        if when == "after":
             act(self, *paths)
         if root.exists() and (root / "STORE").exists():
             root.rename(tmp_path / "elsewhere")
             root.mkdir()
-        return None if moment == "write" else act(self, *paths)
+        return None if when == "after" else act(self, *paths)
 
     assert sum(path.is_file() for path in root.rglob("*")) == 4
     with monkeypatch.context() as patch:
-        patch.setattr(Files, moment, vanish)
-        with pytest.raises(Unreachable, match="STORE is not there"):
+        patch.setattr(Files, effect, vanish)
+        with pytest.raises(Unreachable, match="could not be reached"):
             store.put(OTHER, FILES)
     assert list(root.rglob("*")) == []
 
