@@ -61,7 +61,7 @@ def sweep(courses: Sequence[Course], train: Train, store: Store, *, name: str = 
     tasks = tasks_of(courses)
     announce(tasks, store, name=name)
     with leases_on(store, name) as leases:
-        releases = Releases(Listed(tasks), store.has, leases)
+        releases = Releases(Listed(tasks), store.which, leases)
         while not releases.over:
             task = releases.next()
             if task is None:  # another sweep on this store trains what is shared
@@ -99,7 +99,7 @@ def sweep_on_ray(
         tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
             tune_config=tune.TuneConfig(
-                search_alg=Brancher(Releases(Listed(tasks), store.has, leases)),
+                search_alg=Brancher(Releases(Listed(tasks), store.which, leases)),
                 num_samples=-1, max_concurrent_trials=slots,
             ),
             run_config=tune.RunConfig(storage_path=str(folder.resolve()), verbose=0),

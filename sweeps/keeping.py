@@ -1,11 +1,10 @@
 """A sweep's side of the stage store: what it needs is told, what it leaves over is cleared away."""
 
-import socket
 from collections.abc import Iterable, Sequence
 
 from sweeps.job import Job, failed, read_outcome, write_outcome
 from sweeps.leases import Leases
-from sweeps.refs import LeafRef, Ref, drop_ref, read_refs, wanted, write_ref
+from sweeps.refs import LeafRef, Ref, drop_ref, read_refs, this_host, wanted, write_ref
 from sweeps.stages import committed_epochs
 from sweeps.store import Store, StoreError
 from sweeps.tree import Course
@@ -19,12 +18,12 @@ def tell_needs(
         course.name: LeafRef(keys=tuple(course.all_keys()), snapshots=tuple(snapshots))
         for course, snapshots in leaves
     }
-    write_ref(store, Ref(sweep=sweep, folder=folder, host=socket.gethostname(), leaves=needs))
+    write_ref(store, Ref(sweep=sweep, folder=folder, host=this_host(), leaves=needs))
 
 
 def end_needs_of_others(store: Store, sweep: str, folder: str) -> None:
     """Forget sweeps that were in the same folder before: of other data, or another recipe."""
-    here = (folder, socket.gethostname())
+    here = (folder, this_host())
     for ref in read_refs(store):
         if (ref.folder, ref.host) == here and ref.sweep != sweep:
             drop_ref(store, ref.sweep)
@@ -59,7 +58,8 @@ def break_off(job: Job, reason: str) -> None:
     A store that is away now counts as holding none; nothing is lost by that.
     """
     try:
-        reached = committed_epochs(job.course, Store(job.store, patience=0.0).has)
+        store = Store(job.store, patience=0.0, must_exist=True)
+        reached = committed_epochs(job.course, store.which)
     except StoreError:
         reached = 0
     write_outcome(job, failed(job, reason, reached))

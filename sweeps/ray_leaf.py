@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from data_prep.errors import PctError
 from sweeps.job import Job, read_outcome
 from sweeps.keeping import break_off
+from sweeps.store import Store
 
 if TYPE_CHECKING:
     from ray.train import TrainingFailedError
@@ -59,8 +60,10 @@ def train_worker(config: dict[str, Any]) -> None:
     job = Job.model_validate_json(config["job"])
     if read_outcome(job):  # one of several workers has ended the leaf
         return
+    # The driver has made it: a folder without its marker is one that is not mounted here.
+    store = Store(job.store, must_exist=True)
     try:
-        train_leaf(job, report=train.report, device=get_device())
+        train_leaf(job, report=train.report, device=get_device(), store=store)
     except PctError as error:
         break_off(job, str(error))
         if job.run.workers > 1:

@@ -6,11 +6,11 @@ siblings follow once the fork is in the store. The one with most epochs left goe
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from sweeps.leases import Leases
 from sweeps.source import Source, Task
-from sweeps.stages import committed_epochs
+from sweeps.stages import Which, committed_epochs
 from sweeps.tree import Course, shared_epochs
 
 log = logging.getLogger(__name__)
@@ -20,9 +20,9 @@ class Releases:
     """Hands out the tasks of a source, each when its time has come."""
 
     def __init__(
-        self, source: Source, has: Callable[[str], bool], leases: Leases | None = None
+        self, source: Source, which: Which, leases: Leases | None = None
     ) -> None:
-        self._source, self._has, self._leases = source, has, leases
+        self._source, self._which, self._leases = source, which, leases
         self._waiting: list[Task] = []
         self._running: dict[str, Course] = {}
         self._committed: dict[str, int] = {}
@@ -57,7 +57,7 @@ class Releases:
         new = list(self._source.more())
         self._waiting += new
         for task in new:
-            self._committed[task.course.name] = committed_epochs(task.course, self._has)
+            self._committed[task.course.name] = committed_epochs(task.course, self._which)
         return bool(new)
 
     def _epochs_left(self, task: Task) -> int:
@@ -66,7 +66,7 @@ class Releases:
     def _free(self, course: Course, others: Iterable[Course]) -> bool:
         """Whether none of `others` is on the way to a stage that `course` shares and lacks."""
         shared = max((shared_epochs(course, other) for other in others), default=0)
-        if shared > self._committed[course.name] and self._has(course.key(shared)):
+        if shared > self._committed[course.name] and self._which([course.key(shared)]):
             self._committed[course.name] = shared
         return shared <= self._committed[course.name]
 

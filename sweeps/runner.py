@@ -66,7 +66,7 @@ def run_here(source: Source, store: Store, leases: Leases | None = None) -> None
     """Train each leaf in this process, in turn: for tests, for debugging, for one small machine."""
     from sweeps.trial import train_leaf
 
-    releases = Releases(source, store.has, leases)
+    releases = Releases(source, store.which, leases)
     while not releases.over:
         task = releases.next()
         if task is None:  # another sweep on this store trains what is shared
@@ -105,7 +105,7 @@ def run_on_ray(
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         layout = lay_out_workers(nodes, need, gpus=where.gpus)
         tune_leaves(
-            Releases(source, store.has, leases), folder,
+            Releases(source, store.which, leases), folder,
             layout=replace(layout, slots=min(where.max_concurrent or layout.slots, layout.slots)),
         )  # fmt: skip
     finally:

@@ -1,13 +1,16 @@
 """A course's way through the store: where it can go on from, and committing what has finished."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 
 from sweeps.refs import wanted
 from sweeps.store import Damaged, Store
 from sweeps.tree import Course
 
 log = logging.getLogger(__name__)
+
+Which = Callable[[Iterable[str]], Set[str]]
+"""Those of some keys that are in the store."""
 
 
 def snapshots(epochs: int, cuts: Iterable[int]) -> tuple[int, ...]:
@@ -16,10 +19,11 @@ def snapshots(epochs: int, cuts: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted({*range(step, epochs, step), *(c for c in cuts if c < epochs), epochs}))
 
 
-def committed_epochs(course: Course, has: Callable[[str], bool], *, upto: int | None = None) -> int:
+def committed_epochs(course: Course, which: Which, *, upto: int | None = None) -> int:
     """The longest prefix of a course that is in the store, of at most `upto` epochs."""
-    longest = course.epochs if upto is None else upto
-    return next((epoch for epoch in range(longest, 0, -1) if has(course.key(epoch))), 0)
+    keys = course.all_keys()[:upto]
+    held = which(keys)
+    return max((epoch for epoch, key in enumerate(keys, 1) if key in held), default=0)
 
 
 def go_on_from(
@@ -29,7 +33,7 @@ def go_on_from(
 
     A stage damaged since it was committed is set aside, to be trained anew.
     """
-    while epoch := committed_epochs(course, store.has, upto=upto):
+    while epoch := committed_epochs(course, store.which, upto=upto):
         try:
             return epoch, store.get_all(course.key(epoch))
         except Damaged as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sweeps.lineage import Lineage
     from sweeps.store import Store
 
-IN_PART, WIDTH, LEAVES_SHOWN = 3, 120, 3
+IN_PART, WIDTH = 3, 120
 
 Action = Literal["ls", "gc", "verify"]
 
@@ -74,7 +74,7 @@ def _list(found: "Store", *, as_program: bool) -> None:
     if as_program:
         typer.echo(json.dumps(_as_json(whole, held), indent=1))
         return
-    table = _table("stage", "epoch", "held by", "size", "committed (UTC)", "kept because")
+    table = _table("stage", "epoch", "trials", "size", "committed (UTC)", "kept because")
     for holding in whole.holdings:
         line = held.get(holding.key)
         table.add_row(
@@ -162,13 +162,10 @@ def _table(*titles: str) -> "Table":
 
 
 def _holders(line: "Lineage | None") -> str:
-    if line is None:
-        return "-"
-    parts = []
-    for sweep, leaves in line.leaves.items():
-        more = f" +{len(leaves) - LEAVES_SHOWN}" if len(leaves) > LEAVES_SHOWN else ""
-        parts.append(f"{sweep}: {', '.join(leaves[:LEAVES_SHOWN])}{more}")
-    return "; ".join(parts)
+    """The first trial that passes through, and how many more; of which sweep, the reason says."""
+    leaves = [leaf for found in line.leaves.values() for leaf in found] if line else []
+    more = f" +{len(leaves) - 1}" if len(leaves) > 1 else ""
+    return f"{leaves[0]}{more}" if leaves else "-"
 
 
 def _when(unix_time: float) -> str:

@@ -20,7 +20,7 @@ from sweeps.job import Job, write_json
 from sweeps.recipe import Leaf, Recipe, leaves_at
 from sweeps.space import corner
 from sweeps.stages import snapshots
-from sweeps.store import Store
+from sweeps.store import Store, StoreError
 from sweeps.tree import Course, Stage, build_tree, paths_of, twins
 
 
@@ -94,10 +94,23 @@ def prepare_sweep(recipe: Recipe, *, data: Path, folder: Path, store: str | None
     """Check the recipe against the data and lay out its leaves; those of a search come later."""
     if recipe.claim:
         _check_metric(recipe.claim.on)
-    place = Store(store or str((folder / ".." / "stages").resolve()))
-    sweep = Sweep(recipe, folder, data, read_manifest(data), place, ())
+    root = store or str((folder / ".." / "stages").resolve())
+    sweep = Sweep(recipe, folder, data, read_manifest(data), _opened(root, folder), ())
     checked = sweep.of(leaves_at(recipe, corner(recipe.space, "low")))
     return sweep if recipe.space else checked
+
+
+def _opened(root: str, folder: Path) -> Store:
+    """The stage store; one that this sweep has used before must be there."""
+    path, found = folder / "jobs.json", Store(root)
+    used = path.exists() and any(job["store"] == root for job in json.loads(path.read_text()))
+    if used and not found.exists():
+        raise StoreError(
+            f"{root}: the stage store of {folder} is not there. Mount it and run the same line "
+            f"again. If it was removed for good: name another --store, or remove {path}; "
+            "all is then trained anew."
+        )
+    return Store(root, must_exist=used)
 
 
 def _check_metric(name: str) -> None:

@@ -29,14 +29,16 @@ from sweeps.store import Store
 Report = Callable[[dict[str, float]], None]
 
 
-def train_leaf(job: Job, *, report: Report, device: torch.device | None = None) -> None:
+def train_leaf(
+    job: Job, *, report: Report, device: torch.device | None = None, store: Store | None = None
+) -> None:
     """Train what the store does not hold yet, then score in 3D. Every worker calls it alike.
 
     A non-finite loss ends the leaf as FAILED with its reason; its last good stage stays.
     """
     torch.set_num_threads(job.run.threads)
     began = time.perf_counter()
-    store = Store(job.store)
+    store = store or Store(job.store)
     state = resume(job, store, device)
     data = TrainingData(*(open_slices(Path(job.data), split) for split in ("train", "val")))
     if rank() == 0:

@@ -47,13 +47,13 @@ class InBatches:
 def played(batches: Sequence[Sequence[Course]], pace: Pace) -> float:
     """Brute force: `Releases` hands out, every epoch of every run is an event of its own."""
     store: set[str] = set()
-    releases = Releases(InBatches(batches), store.__contains__)
+    releases = Releases(InBatches(batches), store.intersection)
     events: list[tuple[float, int, str, Course]] = []
     now, free, order = 0.0, pace.slots, 0
     while True:
         while free and (task := releases.next()):
             course = task.course
-            done = committed_epochs(course, store.__contains__)
+            done = committed_epochs(course, store.intersection)
             if done == course.epochs:
                 releases.ended(course.name)
                 continue

@@ -132,7 +132,7 @@ def test_a_trial_stopped_early_frees_its_workers_for_the_next(data, cluster, tmp
     sweep = sweep_of(tmp_path, data, trials, workers=2, threads=2, epochs=30)
     sweep.folder.mkdir(parents=True)
     tune_leaves(
-        Releases(Listed(sweep.jobs), sweep.store.has),
+        Releases(Listed(sweep.jobs), sweep.store.which),
         sweep.folder,
         layout=Layout({"CPU": 2.0}, slots=1),
         stop={"epoch": 2},

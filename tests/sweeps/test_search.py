@@ -26,7 +26,7 @@ class Cluster:
         self.trained: list[str] = []
         self.running: dict[str, tuple[Job, int]] = {}
         self.released: list[str] = []
-        self.brancher = Brancher(Releases(Listed(jobs), self.store.__contains__))
+        self.brancher = Brancher(Releases(Listed(jobs), self.store.intersection))
 
     def run(self) -> None:
         for number in range(10_000):
@@ -44,7 +44,7 @@ class Cluster:
 
     def start(self, trial: str, job: Job) -> None:
         self.released.append(job.leaf)
-        self.running[trial] = job, committed_epochs(job.course, self.store.__contains__)
+        self.running[trial] = job, committed_epochs(job.course, self.store.intersection)
 
     def advance(self) -> None:
         """One epoch of one running leaf, or its end."""
@@ -83,7 +83,7 @@ def test_leaves_that_break_off_never_hold_back_the_others():
 
 def test_leaves_with_nothing_in_common_run_side_by_side():
     leaves = [Leaf(f"s{seed}", tiny_run(seed=seed), {}) for seed in range(4)]
-    brancher = Brancher(Releases(Listed(jobs_of(leaves)), lambda key: False))
+    brancher = Brancher(Releases(Listed(jobs_of(leaves)), lambda keys: set()))
     assert [brancher.suggest(str(n))["leaf"] for n in range(4)] == ["s0", "s1", "s2", "s3"]
     assert brancher.suggest("4") is None
 
@@ -101,7 +101,7 @@ def fork() -> list[Job]:
 
 def test_a_sibling_is_released_once_the_fork_is_in_the_store(fork):
     store: set[str] = set()
-    brancher = Brancher(Releases(Listed(fork), store.__contains__))
+    brancher = Brancher(Releases(Listed(fork), store.intersection))
     assert brancher.suggest("1")["leaf"] == "keep"
     for finished in (1, 2):
         store.add(fork[0].key(finished))
@@ -115,7 +115,7 @@ def test_a_sibling_is_released_once_the_fork_is_in_the_store(fork):
 
 
 def test_a_leaf_that_fails_releases_its_siblings(fork):
-    brancher = Brancher(Releases(Listed(fork), lambda key: False))
+    brancher = Brancher(Releases(Listed(fork), lambda keys: set()))
     brancher.suggest("1")
     assert brancher.suggest("2") is None
     brancher.on_trial_complete("1", error=True)
@@ -123,22 +123,22 @@ def test_a_leaf_that_fails_releases_its_siblings(fork):
 
 
 def test_what_an_earlier_sweep_left_in_the_store_is_not_waited_for(fork):
-    brancher = Brancher(Releases(Listed(fork), {fork[0].key(3)}.__contains__))
+    brancher = Brancher(Releases(Listed(fork), {fork[0].key(3)}.intersection))
     assert [brancher.suggest(str(n))["leaf"] for n in range(2)] == ["keep", "drop"]
 
 
 def test_committed_epochs_are_the_longest_prefix_even_with_gaps(fork):
     keep, drop = fork
-    assert committed_epochs(keep.course, lambda key: False) == 0
-    assert committed_epochs(keep.course, {keep.key(2), keep.key(5)}.__contains__) == 5
-    assert committed_epochs(drop.course, {keep.key(2), keep.key(5)}.__contains__) == 2
+    assert committed_epochs(keep.course, lambda keys: set()) == 0
+    assert committed_epochs(keep.course, {keep.key(2), keep.key(5)}.intersection) == 5
+    assert committed_epochs(drop.course, {keep.key(2), keep.key(5)}.intersection) == 2
 
 
 def test_the_leaf_with_most_epochs_left_goes_first():
     leaves = [Leaf(f"s{seed}", tiny_run(seed=seed, epochs=4 + seed), {}) for seed in (1, 3, 2)]
     jobs = jobs_of(leaves)
     store = {jobs[1].key(5)}  # of s3's 7 epochs 2 are left
-    brancher = Brancher(Releases(Listed(jobs), store.__contains__))
+    brancher = Brancher(Releases(Listed(jobs), store.intersection))
     assert [brancher.suggest(str(n))["leaf"] for n in range(3)] == ["s2", "s1", "s3"]
 
 

@@ -51,8 +51,8 @@ def test_ls_shows_each_stage_its_holders_and_why_it_stays(run, store):
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines()}
     shared = lines[KEYS[0][:12]]
-    assert re.search(r"\b1\b.*s1: exp1, exp2; s2: x.*1\.0 MB.*exp1 has not", shared)
-    assert re.search(r"\b2\b.*s1: exp1, exp2 .*2\.0 MB", lines[KEYS[1][:12]])
+    assert re.search(r"\b1\b.*exp1 \+2 .*1\.0 MB.*s1: exp1 has not", shared)
+    assert re.search(r"\b2\b.*exp1 \+1 .*2\.0 MB", lines[KEYS[1][:12]])
     assert re.search(r" - +- .*4\.0 MB.*nobody's", lines[KEYS[3][:12]])
     assert "4 stages, 10.0 MB with 0 leftovers; 2 are nobody's; 3.0 MB must stay." in out
     assert max(map(len, out.splitlines())) <= 120
