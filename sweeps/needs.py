@@ -59,7 +59,7 @@ def needs_of(ref: Ref) -> Iterator[tuple[str, str]]:
         if name in promoted:
             yield from ((key, f"{ref.sweep}: {name} was promoted") for key in kept)
         elif not reported:
-            yield from ((key, f"{ref.sweep}: its report is not written") for key in kept)
+            yield from ((key, f"{ref.sweep}: no report yet") for key in kept)
 
 
 def ended(folder: Path, name: str, leaf: LeafRef) -> Ended | None:

@@ -166,7 +166,7 @@ def test_reasons_say_which_sweep_and_what_it_waits_for(store, tmp_path):
     outcome = {"status": "FINISHED", "key": keys[1], "last_stage": keys[1]}
     (folder / "outcomes" / "exp1.json").write_text(json.dumps(outcome))
     assert needs(store) == {
-        keys[1]: "thesis-1: its report is not written",
+        keys[1]: "thesis-1: no report yet",
         keys[2]: "thesis-1: exp2 has not finished",
         keys[3]: "thesis-1: exp2 has not finished",
     }
