@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.keeping import clear_leftovers
+from sweeps.keeping import clear_leftovers, tell
 from sweeps.leases import Leases, course_from
+from sweeps.refs import LeafRef
 from sweeps.release import Releases
 from sweeps.source import Listed
 from sweeps.stages import Commits, go_on_from, snapshots
@@ -56,7 +57,12 @@ def tasks_of(courses: Sequence[Course]) -> list[Plain]:
 def sweep(
     courses: Sequence[Course], train: Train, store: Store, *, leases: Leases | None = None
 ) -> None:
-    """Train every course in this process, in turn; each shared stage once. Again = go on."""
+    """Train every course in this process, in turn; each shared stage once. Again = go on.
+
+    With leases several may do so at once, each told to the others by its owner's name.
+    """
+    if leases:
+        tell(store, leases.owner, "", needs_of(courses))
     releases = Releases(Listed(tasks_of(courses)), store.has, leases)
     while not releases.over:
         task = releases.next()
@@ -66,6 +72,14 @@ def sweep(
         train_course(task.course, task.config["keep"], train, store)
         releases.ended(task.course.name)
     _clear(courses, store, leases)
+
+
+def needs_of(courses: Sequence[Course]) -> dict[str, LeafRef]:
+    """The stages on the way of each course, and those to keep, lest another sweep drops them."""
+    return {
+        task.course.name: LeafRef(keys=tuple(task.course.all_keys()), snapshots=task.keep)
+        for task in tasks_of(courses)
+    }
 
 
 def _clear(courses: Sequence[Course], store: Store, leases: Leases | None) -> None:

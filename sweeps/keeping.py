@@ -23,7 +23,12 @@ def tell_needs(store: Store, sweep: str, folder: str, jobs: Sequence[Job]) -> No
         job.leaf: LeafRef(keys=tuple(job.course.all_keys()), snapshots=job.snapshots)
         for job in jobs
     }
-    write_ref(store, Ref(sweep=sweep, folder=folder, host=host, leaves=leaves))
+    tell(store, sweep, folder, leaves)
+
+
+def tell(store: Store, sweep: str, folder: str, leaves: dict[str, LeafRef]) -> None:
+    """Name the stages of a sweep's leaves as needed."""
+    write_ref(store, Ref(sweep=sweep, folder=folder, host=socket.gethostname(), leaves=leaves))
 
 
 def needed_by(jobs: Sequence[Job]) -> set[str]:

@@ -53,7 +53,7 @@ def die_at(number: int) -> None:
 
 def run(folder: Path, *, courses=FORK) -> None:
     store = Store(str(folder / "stages"))
-    with leases_on(store, "toy") as leases:
+    with leases_on(store, "-".join(course.name for course in courses)) as leases:
         sweep(courses, toy(folder / "epochs.log"), store, leases=leases)
 
 
@@ -63,11 +63,13 @@ def trained(folder: Path) -> int:
 
 
 def left(folder: Path) -> list[str]:
-    """Files that no COMMIT names and no sweep needs; the marker's own go with `pct store gc`."""
+    """Files that no COMMIT names and no sweep needs; those of markers and refs hold no stage."""
     stages = folder / "stages"
     store = Store(str(stages))
     odd = [seen.path for found in store.folders() for seen in store.leftovers(found)]
-    odd += [path.name for path in stages.rglob("*.tmp") if path.parent != stages]
+    odd += [
+        path.name for path in stages.rglob("*.tmp") if path.parent not in (stages, stages / "refs")
+    ]
     kept = {task.course.key(epoch) for task in tasks_of(FORK) for epoch in task.keep}
     return odd + sorted(set(store.keys()) - kept)
 
