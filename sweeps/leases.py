@@ -42,7 +42,7 @@ class Leases:
     """
 
     def __init__(self, store: Store, owner: str) -> None:
-        self._store, self._owner = store, owner
+        self._store, self.owner = store, owner
         self._folder = Path(store.files.root) / FOLDER
         self._path = self._folder / f"{owner}-{socket.gethostname()}-{os.getpid()}.json"
         self._courses: dict[str, Course] = {}
@@ -110,7 +110,7 @@ class Leases:
         """Under a temporary name, then renamed; the keys are for those who collect stages."""
         courses = list(self._courses.values())
         content = {
-            "owner": self._owner, "host": socket.gethostname(), "pid": os.getpid(),
+            "owner": self.owner, "host": socket.gethostname(), "pid": os.getpid(),
             "courses": [asdict(course) for course in courses],
             "keys": [key for course in courses for key in course.all_keys()],
         }  # fmt: skip

@@ -12,6 +12,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from ruamel.yaml import YAML
 
 from pct.state import read_content
 from sweeps import spool
@@ -44,12 +45,18 @@ def forked_sweep(
     return prepare_sweep(recipe, data=data, folder=folder, store=store)
 
 
+def write_recipe(path: Path, trials: Mapping[str, Any] = FORKED) -> Path:
+    """The same sweep as a file, for the command line."""
+    YAML().dump({"base": "smoke", **SETTINGS, "trials": dict(trials)}, path)
+    return path
+
+
 def until(condition: Callable[[], Any], *, seconds: float = 240) -> Any:
     """What the condition gives once it holds; fails if it does not in time."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not in {seconds} s: {condition}"
-        time.sleep(0.02)
+        time.sleep(0.1)
     return found
 
 

@@ -1,6 +1,5 @@
 """Faults that befall a sweep on one Ray: processes killed, the store away or full, a bad trial."""
 
-import json
 import os
 import subprocess
 import time
@@ -20,7 +19,6 @@ from tests.data_folder import make_data
 from tests.sweeps.away import unmounted
 from tests.sweeps.survival import (
     FORKED,
-    SETTINGS,
     WORKER,
     assert_survived,
     assert_trained,
@@ -33,6 +31,7 @@ from tests.sweeps.survival import (
     told,
     trial_of,
     until,
+    write_recipe,
 )
 from tests.sweeps.watched import begun, watching, workers_of
 
@@ -146,8 +145,7 @@ def test_a_trial_that_cannot_be_trained_fails_alone_and_once(
         "wild": {"schedule": {"lr_g": {0: 2e-3, 2: 1e30}}},
         "given": {"init": str(model)},
     }
-    recipe = tmp_path / "faults.yaml"
-    recipe.write_text(json.dumps({"base": "smoke", **SETTINGS, "trials": trials}))
+    recipe = write_recipe(tmp_path / "faults.yaml", trials)
     sweep = forked_sweep(tmp_path / "sweep", data, trials)
 
     def lose_the_model() -> None:
@@ -201,11 +199,11 @@ def test_a_full_disk_fails_leaves_with_the_bytes_wanted_and_all_go_on_once_there
     data, expected, log, since, tracking, tmp_path, small_disk
 ):
     sweep = forked_sweep(tmp_path / "sweep", data, store=str(small_disk / "stages"))
-    keep, never = job_of(sweep, "ngf.keep"), job_of(sweep, "never")
+    keep = job_of(sweep, "ngf.keep")
     ballast: list[Path] = []
 
     def fill_up() -> None:
-        until(lambda: len(told(never)) >= 3)  # the fork after epoch 2 is committed
+        until(lambda: sweep.store.has(keep.key(2)))  # the fork
         ballast.append(fill(small_disk))
 
     with meanwhile(fill_up):
@@ -217,8 +215,7 @@ def test_a_full_disk_fails_leaves_with_the_bytes_wanted_and_all_go_on_once_there
         assert "No space left on device" in outcome.reason
         assert "bytes are free" in outcome.reason
     ballast[0].unlink()
-    reached = read_outcome(never).epochs
-    damage(small_disk / "stages", never.key(reached))
+    damage(small_disk / "stages", keep.key(read_outcome(keep).epochs))
     run(sweep, tracking)
     assert_survived(sweep, tracking=tracking, expected=expected)
     assert list((small_disk / "stages" / "set-aside").iterdir())

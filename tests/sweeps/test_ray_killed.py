@@ -1,10 +1,10 @@
 """`pct sweep` as a user runs it, on a Ray of its own: killed and interrupted, then run again."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +20,6 @@ from sweeps.sweep import Sweep
 from tests.data_folder import make_data
 from tests.sweeps.inside import epoch_key
 from tests.sweeps.survival import (
-    FORKED,
-    SETTINGS,
     WORKER,
     assert_survived,
     end_state,
@@ -29,10 +27,15 @@ from tests.sweeps.survival import (
     job_of,
     told,
     until,
+    write_recipe,
 )
 from tests.sweeps.watched import begun, environment, marked, planned
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+"""For a minute they try to tell Ray's server, killed with them, that Ray was killed; then end."""
 
 
 @dataclass
@@ -58,15 +61,14 @@ class Swept:
         with self.start() as driver:
             until(lambda: driver.poll() is not None or moment())
             assert driver.poll() is None, driver.stdout.read()
-            ports = listening(marked(self.log))
+            tree = psutil.Process(driver.pid).children(recursive=True)
             if how is signal.SIGINT:  # as Ctrl-C does: to all that the terminal runs
                 os.killpg(driver.pid, how)
             else:
                 driver.kill()
             output, _ = driver.communicate(timeout=60)
-        until(lambda: not marked(self.log), seconds=10)
-        assert ports
-        assert not ports & listening(list(psutil.process_iter()))
+        assert tree
+        assert_gone(lambda: [p for p in (*marked(self.log), *tree) if runs(p)], seconds=15)
         self.check(before, committed)
         return driver.returncode, output
 
@@ -84,21 +86,24 @@ class Swept:
         }
 
 
-def listening(processes: list[psutil.Process]) -> set[int]:
-    """TCP ports on which they listen."""
-    pids = {process.pid for process in processes}
-    return {
-        connection.laddr.port
-        for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.pid in pids
-    }
+def assert_gone(left: Callable[[], list[psutil.Process]], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while found := left():
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.name() not in AGENTS
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture
 def swept(tmp_path, tracking) -> Swept:
     data = make_data(tmp_path)
-    recipe = tmp_path / "faults.yaml"
-    recipe.write_text(json.dumps({"base": "smoke", **SETTINGS, "trials": FORKED}))
+    recipe = write_recipe(tmp_path / "faults.yaml")
     sweep = forked_sweep(tmp_path / "sweep", data)
     command = [
         sys.executable, "-m", "pct", "sweep", str(recipe), "--data", str(data),
@@ -145,3 +150,4 @@ def test_killed_at_any_moment_nothing_runs_on_and_the_same_command_goes_on(
     run_here(Listed(straight.jobs), straight.store)
     expected = {job.leaf: end_state(straight, job) for job in straight.jobs}
     assert_survived(swept.sweep, tracking=tracking, expected=expected)
+    assert_gone(lambda: marked(swept.log), seconds=90)

@@ -25,7 +25,10 @@ def watching(log: Path, *, pause: float) -> Iterator[None]:
 
 def environment(log: Path, *, pause: float) -> dict[str, str]:
     """Variables for a process that starts a Ray so watched."""
-    return {"RAY_RUNTIME_ENV_HOOK": HOOK, "PYTHONPATH": str(ROOT), LOG: str(log), PAUSE: str(pause)}
+    return {
+        "RAY_RUNTIME_ENV_HOOK": HOOK, "PYTHONPATH": str(ROOT), LOG: str(log), PAUSE: str(pause),
+        "RAY_worker_niceness": "0",  # 15 by default: beside other work they would starve
+    }  # fmt: skip
 
 
 def begun(log: Path) -> list[str]:
