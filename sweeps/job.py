@@ -73,7 +73,9 @@ class Outcome(Frozen):
     status: Literal["FINISHED", "FAILED"]
     reason: str
     key: str
-    """Of the leaf's last planned epoch: tells whether this outcome is still about the same run."""
+    """Of the leaf's last planned epoch: with `ending`, whether this outcome is of the same run."""
+    ending: str = ""
+    """The rules that could end it before."""
     last_stage: str
     """Key of the last committed state."""
     epochs: int
@@ -89,7 +91,8 @@ def read_outcome(job: Job) -> Outcome | None:
     if not job.outcome.exists():
         return None
     outcome = Outcome.model_validate_json(job.outcome.read_text())
-    return outcome if outcome.key == job.last_key else None
+    same = (outcome.key, outcome.ending) == (job.last_key, job.course.ending)
+    return outcome if same else None
 
 
 def write_outcome(job: Job, outcome: Outcome) -> None:
@@ -100,7 +103,7 @@ def write_outcome(job: Job, outcome: Outcome) -> None:
 def failed(job: Job, reason: str, epochs: int = 0) -> Outcome:
     """The outcome of a leaf that broke off after `epochs` finished epochs."""
     return Outcome(
-        leaf=job.leaf, status="FAILED", reason=reason, key=job.last_key,
+        leaf=job.leaf, status="FAILED", reason=reason, key=job.last_key, ending=job.course.ending,
         last_stage=job.key(epochs) if epochs else "", epochs=epochs, best_epoch=0,
         best_value=float("nan"), seconds=0.0, final={},
     )  # fmt: skip

@@ -7,12 +7,14 @@ what cannot be sent stays in the spool and is tried again.
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -42,13 +44,12 @@ class Place:
 
 def client_at(place: Place) -> MlflowClient:
     """A client; the first contact makes the schema, so it happens once, before any trial."""
-    if place.uri.startswith("sqlite:///"):
-        Path(place.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     try:
-        client = MlflowClient(tracking_uri=place.uri)
-        client.search_experiments(max_results=1)
+        with _alone(place):  # of several programs that make the schema at once all but one fail
+            client = MlflowClient(tracking_uri=place.uri)
+            client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise NoTracking(
             f"{place.uri}: cannot be reached ({error}). Start the server, "
@@ -205,7 +206,24 @@ class Draining:
             self._also()
 
 
+@contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """Hold a database in a file; a server looks after itself."""
+    if not place.uri.startswith("sqlite:///"):
+        yield
+        return
+    path = Path(place.uri.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        yield
+
+
 def _experiment(client: MlflowClient, place: Place, name: str) -> str:
+    with _alone(place):
+        return _found_experiment(client, place, name)
+
+
+def _found_experiment(client: MlflowClient, place: Place, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found:
         experiment_id: str = found.experiment_id

@@ -154,7 +154,7 @@ def finish(job: Job, state: TrainState, data: TrainingData, *, reason: str, seco
     final |= {f"val3d/{row['metric']}_sd": float(row["sd"]) for row in rows}
     assert state.best is not None
     write_outcome(job, Outcome(
-        leaf=job.leaf, status="FINISHED", reason=reason, key=job.last_key,
+        leaf=job.leaf, status="FINISHED", reason=reason, key=job.last_key, ending=job.course.ending,
         last_stage=job.key(state.epoch), epochs=state.epoch, best_epoch=state.best.epoch,
         best_value=state.best.value, seconds=seconds, final=final,
     ))  # fmt: skip

@@ -138,3 +138,22 @@ def test_a_sweep_starts_its_trunk_from_a_model_whose_patients_the_gate_sees(
     assert len(job.run.init.digest) == 64
     with pytest.raises(Refused, match=f"was trained on 1 of its validation cases: {judge}"):
         promote(second.folder, trial=None, tracking=tracking.uri, force=False, note="")
+
+
+def test_a_leaf_that_patience_ended_goes_on_once_its_patience_is_longer(
+    tmp_path, phantom_data, tracking
+):
+    def sweep(patience: int):
+        stop = {"metric": "val/psnr", "patience": patience, "min_delta": 50, "after": 2}
+        return sweep_of(tmp_path / "patient", phantom_data, {"plain": {"stop": stop}}, epochs=5)
+
+    short = run_sweep(sweep(1), tracking, Where(here=True)).outcomes["plain"]
+    assert (short.status, short.epochs) == ("FINISHED", 2)
+    assert short.reason.startswith("val/psnr has not risen by 50")
+    with counted_epochs() as trained:
+        longer = run_sweep(sweep(9), tracking, Where(here=True)).outcomes["plain"]
+    assert trained == [3, 4, 5]
+    assert (longer.epochs, longer.reason) == (5, "all epochs done")
+    with counted_epochs() as trained:
+        run_sweep(sweep(9), tracking, Where(here=True))
+    assert trained == []
