@@ -147,7 +147,7 @@ def measure(folder: Path) -> dict[str, list[float]]:
         begin(later) - float(earlier["time"])
         for earlier, later in zip(lines[first], lines[first][1:], strict=False)
     ]
-    forked = sweep.store.info(job_of(sweep, first).key(FORK_EPOCH)).modified
+    forked = sweep.store.info(job_of(sweep, first).key(FORK_EPOCH)).committed
     found = {
         "start": [begin(lines[first][0]) - began],
         "sibling": [begin(lines[second][FORK_EPOCH]) - forked],

@@ -199,11 +199,11 @@ def test_a_full_disk_fails_leaves_with_the_bytes_wanted_and_all_go_on_once_there
     data, expected, log, since, tracking, tmp_path, small_disk
 ):
     sweep = forked_sweep(tmp_path / "sweep", data, store=str(small_disk / "stages"))
-    keep = job_of(sweep, "ngf.keep")
+    keep, never = job_of(sweep, "ngf.keep"), job_of(sweep, "never")
     ballast: list[Path] = []
 
     def fill_up() -> None:
-        until(lambda: sweep.store.has(keep.key(2)))  # the fork
+        until(lambda: len(sweep.store.which([keep.key(2), never.key(1)])) == 2)  # 2: the fork
         ballast.append(fill(small_disk))
 
     with meanwhile(fill_up):
@@ -215,7 +215,7 @@ def test_a_full_disk_fails_leaves_with_the_bytes_wanted_and_all_go_on_once_there
         assert "No space left on device" in outcome.reason
         assert "bytes are free" in outcome.reason
     ballast[0].unlink()
-    damage(small_disk / "stages", keep.key(read_outcome(keep).epochs))
+    damage(small_disk / "stages", never.key(read_outcome(never).epochs))
     run(sweep, tracking)
     assert_survived(sweep, tracking=tracking, expected=expected)
     assert list((small_disk / "stages" / "set-aside").iterdir())

@@ -1,5 +1,6 @@
 """A cluster of several nodes that loses some of them in mid-training: the sweep ends by itself."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def log(tmp_path) -> Path:
 
 @pytest.fixture
 def cluster(log) -> Iterator:
-    """A head that runs the dashboard and no workers, and three nodes with 2 CPUs each."""
+    """A head with a dashboard and room for nothing else, and three nodes with 2 CPUs each."""
     set_environment()
     from ray.cluster_utils import Cluster
 
@@ -43,9 +44,14 @@ def cluster(log) -> Iterator:
         cluster = Cluster(
             initialize_head=True,
             head_node_args={
-                "num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", **memory
+                "num_cpus": 0,
+                "memory": 32 * 2**20,  # less than the driver of a trial asks for
+                "include_dashboard": True,
+                "dashboard_host": "127.0.0.1",
+                "dashboard_port": free_port(),
+                **memory,
             },
-        )  # fmt: skip
+        )
         for _ in range(3):
             cluster.add_node(num_cpus=2, **memory)
         cluster.wait_for_nodes()
@@ -54,13 +60,21 @@ def cluster(log) -> Iterator:
     until(lambda: len(marked(log)) == 0, seconds=30)
 
 
-def node_of(pid: int, cluster):
-    """The node, not the head, that runs a process; None if it is the head."""
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def remove_node_of(pid: int, cluster) -> None:
+    """Kill the node that runs a process."""
     above = {process.pid for process in psutil.Process(pid).parents()}
-    for node in cluster.worker_nodes:
-        if {info.process.pid for info in node.all_processes["raylet"]} & above:
-            return node
-    return None
+    (node,) = (
+        node
+        for node in cluster.worker_nodes
+        if above & {info.process.pid for info in node.all_processes["raylet"]}
+    )
+    cluster.remove_node(node, allow_graceful=False)
 
 
 def test_nodes_lost_with_a_worker_and_with_a_trials_driver_cost_an_epoch_a_leaf(
@@ -69,20 +83,17 @@ def test_nodes_lost_with_a_worker_and_with_a_trials_driver_cost_an_epoch_a_leaf(
     data = make_data(tmp_path)
     sweep = forked_sweep(tmp_path / "sweep", data, FORKED)
     never = job_of(sweep, "never")
-    lost: list[str] = []
 
     def lose() -> None:
         until(lambda: len(told(never)) >= 1)
-        node = node_of(workers_of(log, never)[-1], cluster)
-        cluster.remove_node(node, allow_graceful=False)
-        lost.append("worker")
+        remove_node_of(workers_of(log, never)[-1], cluster)
         until(lambda: len(told(never)) >= 3)
-        print({leaf: node_of(trial_of(leaf).pid, cluster) for leaf in ("never",)})
+        remove_node_of(trial_of("never").pid, cluster)
 
     with meanwhile(lose):
         run_sweep(sweep, tracking, Where(address=cluster.address, max_concurrent=2))
     straight = forked_sweep(tmp_path / "straight" / "sweep", data)
     run_here(Listed(straight.jobs), straight.store)
     expected = {job.leaf: end_state(straight, job) for job in straight.jobs}
-    assert_trained(log, sweep, again=2)
+    assert_trained(log, sweep, again=2 * 2)  # both leaves, should one node run parts of both
     assert_survived(sweep, tracking=tracking, expected=expected)

@@ -1,5 +1,6 @@
 """The branching scheduler, driven by a simulated cluster."""
 
+import pickle
 import random
 
 import pytest
@@ -7,11 +8,13 @@ from ray.tune.search import Searcher
 
 from sweeps.courses import courses_of
 from sweeps.job import Job
+from sweeps.leases import leases_on
 from sweeps.recipe import Leaf
 from sweeps.release import Releases
 from sweeps.search import Brancher
 from sweeps.source import Listed
 from sweeps.stages import committed_epochs
+from sweeps.store import Store
 from sweeps.tree import build_tree, unique_epochs
 from tests.sweeps.random_trees import jobs_of, random_leaves
 from tests.tiny import tiny_run
@@ -79,6 +82,15 @@ def test_leaves_that_break_off_never_hold_back_the_others():
         cluster = Cluster(jobs_of(leaves), rng, slots=rng.randint(1, 4), fail=0.2)
         cluster.run()
         assert sorted(cluster.released) == sorted(leaf.name for leaf in leaves)
+
+
+def test_tune_which_pickles_its_search_at_the_start_can_do_so_though_it_holds_leases(tmp_path):
+    store = Store(str(tmp_path))
+    with leases_on(store, "one") as leases:
+        brancher = Brancher(Releases(Listed([]), store.has, leases))
+        with pytest.raises(TypeError, match="pickle"):
+            pickle.dumps(leases)
+        assert isinstance(pickle.loads(pickle.dumps(brancher)), Brancher)
 
 
 def test_leaves_with_nothing_in_common_run_side_by_side():
