@@ -17,9 +17,9 @@ from optuna.trial import TrialState, create_trial
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sweeps.ask import next_point
 from sweeps.recipe import load_recipe
-from sweeps.space import Search, sampled
+from sweeps.search.ask import next_point
+from sweeps.search.space import Search, sampled
 
 RECIPE = load_recipe("search_ngf")
 SPACE = sampled(RECIPE.space, RECIPE.search)

@@ -93,9 +93,9 @@ def sweep(
 ) -> None:
     """Train a recipe's trials as one stage tree. Run again, it goes on from what is there."""
     from data_prep.progress import bar
-    from sweeps.front import front_lines
     from sweeps.place import link, server_command, tracking_place
     from sweeps.runner import Where, set_environment
+    from sweeps.search.front import front_lines
     from sweeps.session import done_epochs, run_sweep
     from sweeps.sweep import prepare_sweep
 

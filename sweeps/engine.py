@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.keeping import clear_leftovers, tell_needs
-from sweeps.leases import Leases, course_from, leases_on
 from sweeps.release import Releases
 from sweeps.source import Listed
 from sweeps.stages import Commits, go_on_from, snapshots
-from sweeps.store import Store
+from sweeps.store.leases import Leases, course_from, leases_on
+from sweeps.store.store import Store
 from sweeps.tree import Course, build_tree, paths_of
 
 Done = Callable[[int, Mapping[str, bytes]], None]
@@ -84,7 +84,7 @@ def sweep_on_ray(
     """As `sweep`, as trials of Ray Tune, `slots` at once. Ray must be connected."""
     from ray import tune
 
-    from sweeps.search import Brancher
+    from sweeps.brancher import Brancher
 
     def trial(config: dict[str, Any]) -> None:
         def tell(finished: int) -> None:

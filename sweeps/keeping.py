@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from sweeps.job import Job, failed, read_outcome, write_outcome
-from sweeps.leases import Leases
-from sweeps.refs import LeafRef, Ref, drop_ref, read_refs, this_host, wanted, write_ref
 from sweeps.stages import committed_epochs
-from sweeps.store import Store, StoreError
+from sweeps.store.leases import Leases
+from sweeps.store.refs import LeafRef, Ref, drop_ref, read_refs, this_host, wanted, write_ref
+from sweeps.store.store import Store, StoreError
 from sweeps.tree import Course
 
 

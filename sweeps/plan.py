@@ -10,7 +10,7 @@ from typing import Any
 from pct.config import Run
 from sweeps.courses import courses_of
 from sweeps.recipe import Leaf, Recipe, leaves_at
-from sweeps.space import sketch_point
+from sweeps.search.space import sketch_point
 from sweeps.tree import Stage, Values, build_tree, shorten, twins, unique_epochs, walk
 
 

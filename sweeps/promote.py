@@ -17,7 +17,7 @@ from sweeps.gate import Refused, gate
 from sweeps.job import Job, Outcome, read_outcome
 from sweeps.place import tracking_place
 from sweeps.registry import ALIAS, NAME, champion_tags, find_champion, register
-from sweeps.store import Store
+from sweeps.store.store import Store
 from sweeps.tracking import client_at
 
 SCORES = "validation.parquet"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from data_prep.errors import PctError
 from sweeps.job import Job, read_outcome
 from sweeps.keeping import break_off
-from sweeps.store import Store
+from sweeps.store.store import Store
 
 if TYPE_CHECKING:
     from ray.train import TrainingFailedError

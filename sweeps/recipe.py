@@ -22,11 +22,11 @@ from pct.config import (
     validated,
 )
 from pct.scoring.declared import Question
-from sweeps.aims import read_search
 from sweeps.claim import check_claim, parse_claim
 from sweeps.forks import is_name, straighten, too_late
 from sweeps.overrides import OWN_KEYS, lay
-from sweeps.space import (
+from sweeps.search.aims import read_search
+from sweeps.search.space import (
     Dimension,
     Point,
     Search,

@@ -8,9 +8,9 @@ siblings follow once the fork is in the store. The one with most epochs left goe
 import logging
 from collections.abc import Iterable
 
-from sweeps.leases import Leases
 from sweeps.source import Source, Task
 from sweeps.stages import Which, committed_epochs
+from sweeps.store.leases import Leases
 from sweeps.tree import Course, shared_epochs
 
 log = logging.getLogger(__name__)

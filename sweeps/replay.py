@@ -9,7 +9,7 @@ import pandas as pd
 from data_prep.atomic import renamed
 from sweeps import spool
 from sweeps.job import Job, Outcome, write_outcome
-from sweeps.store import Store
+from sweeps.store.store import Store
 
 
 def replay(job: Job, store: Store, epoch: int) -> None:

@@ -12,10 +12,10 @@ from pct.config import Run
 from sweeps.job import Job, failed, read_outcome, write_outcome
 from sweeps.keeping import break_off
 from sweeps.layout import Layout, lay_out_workers
-from sweeps.leases import Leases
 from sweeps.release import Releases
 from sweeps.source import Source
-from sweeps.store import Store
+from sweeps.store.leases import Leases
+from sweeps.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +119,8 @@ def tune_leaves(
     """Run Tune on a connected Ray; `stop` ends each trial once a report reaches its bound."""
     from ray import tune
 
+    from sweeps.brancher import Brancher
     from sweeps.ray_leaf import run_leaf
-    from sweeps.search import Brancher
 
     tuner = tune.Tuner(
         # The trial's driver holds no CPU: it only waits for its workers, which need them all.

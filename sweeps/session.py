@@ -14,13 +14,13 @@ from sweeps import labels, records, spool
 from sweeps.changed import why_anew, write_environment
 from sweeps.job import Job, Outcome, failed, read_outcome, write_outcome
 from sweeps.keeping import clear_leftovers, end_needs_of_others, needed_by, tell_needs
-from sweeps.leases import Leases, leases_on
-from sweeps.points import Points, open_study
 from sweeps.recipe import leaves_at
 from sweeps.replay import copy_twin, forget
 from sweeps.runner import Where, run_here, run_on_ray
+from sweeps.search.points import Points, open_study
+from sweeps.search.space import corner
 from sweeps.source import Listed
-from sweeps.space import corner
+from sweeps.store.leases import Leases, leases_on
 from sweeps.sweep import Sweep
 from sweeps.tracking import Draining, Place, Tracker
 from sweeps.tree import unique_epochs

@@ -12,7 +12,7 @@ from pct.model import BadModel, save_model
 from pct.state import read_content
 from sweeps.job import Job
 from sweeps.promote import read_jobs
-from sweeps.store import Store
+from sweeps.store.store import Store
 
 DEFAULT_FOLDER = "OUT"
 """Where `pct sweep` writes unless it is told otherwise."""

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 
-from sweeps.refs import wanted
-from sweeps.store import Damaged, Store
+from sweeps.store.refs import wanted
+from sweeps.store.store import Damaged, Store
 from sweeps.tree import Course
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from sweeps import spool
 from sweeps.job import Job, read_outcome
-from sweeps.leases import running_of
 from sweeps.promote import read_jobs
-from sweeps.refs import read_refs
-from sweeps.store import Store
+from sweeps.store.leases import running_of
+from sweeps.store.refs import read_refs
+from sweeps.store.store import Store
 from sweeps.tree import twins
 
 State = Literal["finished", "failed", "running", "waiting", "stopped"]

@@ -18,9 +18,9 @@ from pct.precision import Precision, settle_precision
 from sweeps.courses import course_of, identity
 from sweeps.job import Job, write_json
 from sweeps.recipe import Leaf, Recipe, leaves_at
-from sweeps.space import corner
+from sweeps.search.space import corner
 from sweeps.stages import snapshots
-from sweeps.store import Store, StoreError
+from sweeps.store.store import Store, StoreError
 from sweeps.tree import Course, Stage, build_tree, paths_of, twins
 
 

@@ -24,7 +24,7 @@ from sweeps import spool
 from sweeps.job import Job, Outcome, failed, write_outcome
 from sweeps.replay import replay, write_bytes, write_panel
 from sweeps.stages import Commits, go_on_from
-from sweeps.store import Store
+from sweeps.store.store import Store
 
 Report = Callable[[dict[str, float]], None]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweeps.files import Files
-from sweeps.store import Store
+from sweeps.store.files import Files
+from sweeps.store.store import Store
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 
-from sweeps import points, study
+from sweeps.search import points, study
 from tests.sweeps import made_up
 
 EFFECTS: dict[str, tuple[Any, str]] = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from sweeps.job import Job, Outcome, read_outcome, write_outcome
-from sweeps.points import Points
 from sweeps.recipe import Recipe
-from sweeps.space import Dimension, Search
+from sweeps.search.points import Points
+from sweeps.search.space import Dimension, Search
 from sweeps.sweep import Sweep, prepare_sweep
 from tests.data_folder import SIZE
 

@@ -6,8 +6,8 @@ import random
 import time
 from pathlib import Path
 
-from sweeps.refs import LeafRef, Ref, this_host, write_ref
-from sweeps.store import Store
+from sweeps.store.refs import LeafRef, Ref, this_host, write_ref
+from sweeps.store.store import Store
 
 HOUR = 3600
 

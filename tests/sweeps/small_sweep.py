@@ -13,8 +13,8 @@ from pct import train as training
 from pct.config import merge
 from pct.state import read_content
 from sweeps.recipe import Recipe
+from sweeps.search.space import Search
 from sweeps.session import Result
-from sweeps.space import Search
 from sweeps.sweep import Sweep, prepare_sweep
 from tests.data_folder import SIZE
 

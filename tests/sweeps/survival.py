@@ -18,7 +18,7 @@ from pct.state import read_content
 from sweeps import spool
 from sweeps.job import Job
 from sweeps.recipe import Recipe
-from sweeps.space import Search
+from sweeps.search.space import Search
 from sweeps.sweep import Sweep, prepare_sweep
 from sweeps.tracking import Place, client_at
 from tests.data_folder import SIZE

@@ -3,8 +3,8 @@
 import pytest
 
 from pct.metrics.names import LOOKS
-from sweeps.aims import AIMS, read_search
-from sweeps.space import Dimension, Search
+from sweeps.search.aims import AIMS, read_search
+from sweeps.search.space import Dimension, Search
 
 SPACE = {"ngf": Dimension(low=2, high=300, log=True), "at": Dimension(low=1, high=5, step=1)}
 

@@ -3,8 +3,8 @@
 import optuna
 import pytest
 
-from sweeps.ask import distributions, next_point
-from sweeps.space import Dimension, Search, budget, grid_point, size
+from sweeps.search.ask import distributions, next_point
+from sweeps.search.space import Dimension, Search, budget, grid_point, size
 
 GRID = {
     "a": Dimension(low=0, high=0.3, step=0.1),

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import collect as collecting
-from sweeps.collect import choose, collect, survey
-from sweeps.files import Files
-from sweeps.needs import BadLease, needs
-from sweeps.refs import BadRef, LeafRef, Ref, this_host, write_ref
-from sweeps.store import Store
+from sweeps.store import collect as collecting
+from sweeps.store.collect import choose, collect, survey
+from sweeps.store.files import Files
+from sweeps.store.needs import BadLease, needs
+from sweeps.store.refs import BadRef, LeafRef, Ref, this_host, write_ref
+from sweeps.store.store import Store
 from tests.sweeps.random_store import HOUR, World, key_of, stamp
 
 

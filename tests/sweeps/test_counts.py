@@ -14,7 +14,7 @@ from sweeps.plan import make_plan
 from sweeps.recipe import load_recipe
 from sweeps.runner import Where, connect, set_environment
 from sweeps.session import run_sweep
-from sweeps.store import Store
+from sweeps.store.store import Store
 from sweeps.tree import Course, build_tree, unique_epochs
 from tests.sweeps.small_sweep import counted_epochs, sweep_of
 from tests.sweeps.toy import ends, straight, toy

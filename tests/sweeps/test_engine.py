@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine import announce, sweep, tasks_of
-from sweeps.files import Files
-from sweeps.leases import leases_on
-from sweeps.store import Store
+from sweeps.store.files import Files
+from sweeps.store.leases import leases_on
+from sweeps.store.store import Store
 from tests.sweeps.toy import FORK, UNIQUE, ends, straight, toy
 
 EFFECTS = ("write", "sync", "create", "replace", "move", "remove", "remove_empty")

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from sweeps.engine import tasks_of
-from sweeps.store import Store
+from sweeps.store.store import Store
 from sweeps.tree import build_tree, unique_epochs
 
 PAGE = Path(__file__).parents[2] / "docs" / "engine.md"

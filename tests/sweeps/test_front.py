@@ -4,7 +4,7 @@ import random
 
 import pandas as pd
 
-from sweeps.front import front, front_lines
+from sweeps.search.front import front, front_lines
 
 ROWS = [
     # point, state, feasible, mae, ssim, leak

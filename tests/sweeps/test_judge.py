@@ -6,9 +6,9 @@ import pytest
 
 from sweeps import spool
 from sweeps.job import write_outcome
-from sweeps.judge import forked_at, judge, leaf_value
 from sweeps.recipe import Leaf
-from sweeps.space import Search
+from sweeps.search.judge import forked_at, judge, leaf_value
+from sweeps.search.space import Search
 from tests.sweeps.made_up import outcome_of
 from tests.sweeps.random_trees import jobs_of
 from tests.tiny import tiny_run

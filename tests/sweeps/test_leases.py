@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import leases as leasing
-from sweeps.leases import Leases, leases_on
-from sweeps.store import Store
+from sweeps.store import leases as leasing
+from sweeps.store.leases import Leases, leases_on
+from sweeps.store.store import Store
 from tests.sweeps.away import back_after
 from tests.sweeps.toy import FORK
 

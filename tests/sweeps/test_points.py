@@ -5,9 +5,9 @@ import math
 import pandas as pd
 import pytest
 
-from sweeps.ask import next_point
 from sweeps.job import read_outcome, write_outcome
-from sweeps.space import Dimension, Search
+from sweeps.search.ask import next_point
+from sweeps.search.space import Dimension, Search
 from tests.sweeps.made_up import (
     OBJECTIVES,
     STRAIGHT,

@@ -17,9 +17,9 @@ from sweeps.layout import Layout
 from sweeps.recipe import Recipe
 from sweeps.release import Releases
 from sweeps.runner import Where, connect, run_here, run_on_ray, set_environment, tune_leaves
+from sweeps.search.space import Search
 from sweeps.source import Listed
-from sweeps.space import Search
-from sweeps.store import Store
+from sweeps.store.store import Store
 from sweeps.sweep import Sweep, prepare_sweep
 from tests.data_folder import SIZE, make_data
 

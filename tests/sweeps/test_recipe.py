@@ -10,7 +10,7 @@ from pct.__main__ import main
 from pct.config import Run, build_run, load_preset, preset_names
 from pct.loss_config import LossConfig
 from sweeps.recipe import BadRecipe, leaves_at, load_recipe, recipe_names
-from sweeps.space import corner
+from sweeps.search.space import corner
 
 
 def recipe_in(tmp_path, text: str, *overrides: str):

@@ -10,7 +10,7 @@ from pct.config import Run, fields_at, load_preset, merge, suggest, try_run
 from sweeps.forks import straighten
 from sweeps.recipe import BadRecipe, Leaf, leaves_at, load_recipe
 from sweeps.recipe import Recipe as AnyRecipe
-from sweeps.space import Dimension, Point, Search, fill, names_in
+from sweeps.search.space import Dimension, Point, Search, fill, names_in
 
 SETTINGS: list[dict[str, Any]] = [
     {},

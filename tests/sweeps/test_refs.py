@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from sweeps import refs
-from sweeps.refs import BadRef, LeafRef, Ref, drop_ref, read_refs, wanted, write_ref
-from sweeps.store import Store
+from sweeps.store import refs
+from sweeps.store.refs import BadRef, LeafRef, Ref, drop_ref, read_refs, wanted, write_ref
+from sweeps.store.store import Store
 
 
 @pytest.fixture

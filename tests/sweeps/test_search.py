@@ -6,15 +6,15 @@ import random
 import pytest
 from ray.tune.search import Searcher
 
+from sweeps.brancher import Brancher
 from sweeps.courses import courses_of
 from sweeps.job import Job
-from sweeps.leases import leases_on
 from sweeps.recipe import Leaf
 from sweeps.release import Releases
-from sweeps.search import Brancher
 from sweeps.source import Listed
 from sweeps.stages import committed_epochs
-from sweeps.store import Store
+from sweeps.store.leases import leases_on
+from sweeps.store.store import Store
 from sweeps.tree import build_tree, unique_epochs
 from tests.sweeps.random_trees import jobs_of, random_leaves
 from tests.tiny import tiny_run

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from sweeps import spool
-from sweeps.front import front_lines
 from sweeps.runner import Where
+from sweeps.search.front import front_lines
 from sweeps.session import run_sweep
 from tests.sweeps.made_up import TRIAL, search_of, table_of
 from tests.sweeps.small_sweep import counted_epochs

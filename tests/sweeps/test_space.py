@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from sweeps.recipe import leaves_at, load_recipe
-from sweeps.space import (
+from sweeps.search.space import (
     Dimension,
     SameKey,
     Search,

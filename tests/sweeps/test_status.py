@@ -8,11 +8,11 @@ import pytest
 from pct.__main__ import main
 from sweeps.job import failed, write_outcome
 from sweeps.labels import sweep_name
-from sweeps.leases import leases_on
 from sweeps.promote import NoSweep
 from sweeps.runner import Where
 from sweeps.session import alone, begin, run_sweep
 from sweeps.status import status_of, summary
+from sweeps.store.leases import leases_on
 from sweeps.tracking import Tracker
 from tests.sweeps.small_sweep import counted_epochs, sweep_of
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeps.files import Files
-from sweeps.store import Damaged, Missing, Store, StoreError
+from sweeps.store.files import Files
+from sweeps.store.store import Damaged, Missing, Store, StoreError
 
 KEY = "3f9a" * 8
 FILES = {"state.pt": b"weights" * 100, "history.json": b"[]", "epoch-0003_p01.png": b"\x89PNG"}

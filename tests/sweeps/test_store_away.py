@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 from pyarrow import fs
 
-from sweeps import patience
-from sweeps.files import Files
-from sweeps.refs import read_refs, wanted, write_ref
-from sweeps.store import Missing, Store, StoreError, Unreachable
+from sweeps.store import patience
+from sweeps.store.files import Files
+from sweeps.store.refs import read_refs, wanted, write_ref
+from sweeps.store.store import Missing, Store, StoreError, Unreachable
 from tests.sweeps.away import AWAY, REFUSED, Failing, back_after, on, unmounted, uses
 from tests.sweeps.test_refs import a_ref
 

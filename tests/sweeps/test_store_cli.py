@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pct import __main__ as command
-from sweeps.refs import LeafRef, Ref, this_host, write_ref
-from sweeps.store import Store
+from sweeps.store.refs import LeafRef, Ref, this_host, write_ref
+from sweeps.store.store import Store
 from tests.sweeps.random_store import HOUR, key_of, stamp
 
 KEYS = [key_of(letter) for letter in "abcd"]
@@ -19,7 +19,7 @@ KEYS = [key_of(letter) for letter in "abcd"]
 @pytest.fixture
 def run(capsys, monkeypatch):
     """The command line with this verb, whether or not it is installed."""
-    points = [EntryPoint("store", "sweeps.store_cli:store", "pct.verbs")]
+    points = [EntryPoint("store", "sweeps.store.cli:store", "pct.verbs")]
     monkeypatch.setattr(command, "entry_points", lambda group: points)
 
     def call(*words: str) -> tuple[int, str, str]:

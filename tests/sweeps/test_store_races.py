@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from sweeps.files import Files
-from sweeps.store import Missing, Store
+from sweeps.store.files import Files
+from sweeps.store.store import Missing, Store
 
 KEY = "3f9a" * 8
 FORK = multiprocessing.get_context("fork")

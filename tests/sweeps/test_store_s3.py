@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from sweeps.refs import drop_ref, read_refs, wanted, write_ref
-from sweeps.store import Damaged, Missing, Store, StoreError, Unreachable
+from sweeps.store.refs import drop_ref, read_refs, wanted, write_ref
+from sweeps.store.store import Damaged, Missing, Store, StoreError, Unreachable
 from tests.sweeps.test_refs import a_ref
 
 pytestmark = pytest.mark.services

@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from sweeps import study
-from sweeps.space import Dimension
-from sweeps.study import StudyTrouble
+from sweeps.search import study
+from sweeps.search.space import Dimension
+from sweeps.search.study import StudyTrouble
 from tests.sweeps.made_up import OBJECTIVES, SPACE, STRAIGHT, points_of, run, search_of, table_of
 
 TWO = {**SPACE, "bg": Dimension(low=1, high=100, log=True)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sweeps.engine import Done, Train
-from sweeps.store import Store
+from sweeps.store.store import Store
 from sweeps.tree import Course, lay_out
 
 FORK = (

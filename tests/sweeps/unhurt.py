@@ -14,10 +14,10 @@ import torch
 
 from pct.state import read_content
 from sweeps.job import Job, read_outcome
-from sweeps.leases import FOLDER
 from sweeps.place import tracking_place
 from sweeps.promote import read_jobs
-from sweeps.store import Store
+from sweeps.store.leases import FOLDER
+from sweeps.store.store import Store
 from sweeps.tracking import client_at
 
 CLOCKS = ("time", "time/epoch_s")

@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sweeps.commit import COMMIT, is_committed, stored_names
-from sweeps.files import Seen
-from sweeps.needs import LEASES, needs
-from sweeps.refs import REFS, listed
-from sweeps.store import SET_ASIDE, Damaged, Missing, Store
+from sweeps.store.commit import COMMIT, is_committed, stored_names
+from sweeps.store.files import Seen
+from sweeps.store.needs import LEASES, needs
+from sweeps.store.refs import REFS, listed
+from sweeps.store.store import SET_ASIDE, Damaged, Missing, Store
 
 YOUNG_SECONDS = 3600.0
 """A stage so young may belong to a sweep whose refs are on their way; a file so young to a writer

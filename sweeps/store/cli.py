@@ -10,9 +10,9 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sweeps.collect import Holding, Survey, Waste
-    from sweeps.lineage import Lineage
-    from sweeps.store import Store
+    from sweeps.store.collect import Holding, Survey, Waste
+    from sweeps.store.lineage import Lineage
+    from sweeps.store.store import Store
 
 IN_PART, WIDTH = 3, 120
 
@@ -50,7 +50,7 @@ def store(
 
 
 def _open(root: str) -> "Store":
-    from sweeps.store import Store, StoreError
+    from sweeps.store.store import Store, StoreError
 
     found = Store(root)
     if not found.exists():
@@ -65,10 +65,10 @@ def _open(root: str) -> "Store":
 def _list(found: "Store", *, as_program: bool) -> None:
     from rich.console import Console
 
-    from sweeps.collect import survey
-    from sweeps.lineage import lineages
-    from sweeps.refs import read_refs
-    from sweeps.sizes import spell_size
+    from sweeps.store.collect import survey
+    from sweeps.store.lineage import lineages
+    from sweeps.store.refs import read_refs
+    from sweeps.store.sizes import spell_size
 
     whole, held = survey(found), lineages(read_refs(found))
     if as_program:
@@ -88,10 +88,10 @@ def _list(found: "Store", *, as_program: bool) -> None:
 def _collect(found: "Store", *, budget: str | None, yes: bool) -> None:
     from rich.console import Console
 
-    from sweeps.collect import choose, collect, survey
-    from sweeps.lineage import lineages
-    from sweeps.refs import read_refs
-    from sweeps.sizes import read_size, spell_size
+    from sweeps.store.collect import choose, collect, survey
+    from sweeps.store.lineage import lineages
+    from sweeps.store.refs import read_refs
+    from sweeps.store.sizes import read_size, spell_size
 
     room = None if budget is None else read_size(budget)
     whole = survey(found)
@@ -116,7 +116,7 @@ def _collect(found: "Store", *, budget: str | None, yes: bool) -> None:
 
 
 def _verify(found: "Store", *, set_aside: bool) -> None:
-    from sweeps.verify import verify
+    from sweeps.store.verify import verify
 
     total, damaged = 0, 0
     for key, error in verify(found):
@@ -133,7 +133,7 @@ def _verify(found: "Store", *, set_aside: bool) -> None:
 
 
 def _waste_table(waste: "Waste", held: "dict[str, Lineage]") -> "Table":
-    from sweeps.sizes import spell_size
+    from sweeps.store.sizes import spell_size
 
     table = _table("goes", "size", "since (UTC)", "because")
     for seen in waste.leftovers:
@@ -173,7 +173,7 @@ def _when(unix_time: float) -> str:
 
 
 def _totals(whole: "Survey") -> str:
-    from sweeps.sizes import spell_size
+    from sweeps.store.sizes import spell_size
 
     nobodys = sum(not holding.why for holding in whole.holdings)
     return (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sweeps.store import Damaged, Missing, Store
+from sweeps.store.store import Damaged, Missing, Store
 
 
 def verify(store: Store) -> Iterator[tuple[str, Damaged | None]]:

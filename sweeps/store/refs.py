@@ -10,8 +10,8 @@ from typing import Self
 from pydantic import ValidationError, model_validator
 
 from pct.frozen import Frozen
-from sweeps.files import Seen
-from sweeps.store import Store, StoreError
+from sweeps.store.files import Seen
+from sweeps.store.store import Store, StoreError
 
 REFS = "refs"
 CLOCK_TICK_SECONDS = 2.0

@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.atomic import renamed
 from data_prep.errors import PctError
-from sweeps.judge import Verdict
-from sweeps.space import Dimension, Point, Search
+from sweeps.search.judge import Verdict
+from sweeps.search.space import Dimension, Point, Search
 
 VERDICT, FACTS = "pct.verdict", "pct.search"
 WAIT_S = 10
@@ -140,7 +140,7 @@ def _load(storage: RDBStorage, path: Path, wanted: Mapping[str, Any]) -> optuna.
     names = optuna.get_all_study_names(storage)
     if len(names) != 1:
         raise _damaged(path, f"it holds {len(names)} studies")
-    # The sampler of this study never samples: `sweeps.ask` does, on a copy in memory.
+    # The sampler of this study never samples: `sweeps.search.ask` does, on a copy in memory.
     study = optuna.load_study(study_name=names[0], storage=storage, sampler=RandomSampler())
     if FACTS not in study.user_attrs:
         raise _damaged(path, "no record of its search")

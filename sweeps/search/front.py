@@ -9,9 +9,9 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from data_prep.atomic import renamed
-from sweeps.judge import excess, feasible
-from sweeps.space import Search
-from sweeps.study import verdict_of
+from sweeps.search.judge import excess, feasible
+from sweeps.search.space import Search
+from sweeps.search.study import verdict_of
 
 FILE = "points.parquet"
 

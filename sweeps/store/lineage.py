@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sweeps.refs import Ref
+from sweeps.store.refs import Ref
 
 
 @dataclass

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.refs import LeafRef, Ref, listed, read_beside, read_refs, this_host
-from sweeps.store import Store, StoreError
+from sweeps.store.refs import LeafRef, Ref, listed, read_beside, read_refs, this_host
+from sweeps.store.store import Store, StoreError
 
 LEASES = "leases"
 LEASE_SECONDS = 60.0

@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from data_prep.atomic import renamed
-from sweeps.patience import StoreError, is_away
-from sweeps.store import Store
+from sweeps.store.patience import StoreError, is_away
+from sweeps.store.store import Store
 from sweeps.tree import Course
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pct.config import suggest
 from pct.metrics.names import LOOKS, METRICS, Metric
-from sweeps.space import Dimension, Search, budget, sampled
+from sweeps.search.space import Dimension, Search, budget, sampled
 
 AIMS: dict[str, Metric] = {
     **{f"val3d/{name}": metric for name, metric in METRICS.items()},

@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sweeps.files import Files, Seen
-from sweeps.patience import StoreError
+from sweeps.store.files import Files, Seen
+from sweeps.store.patience import StoreError
 
 COMMIT = "COMMIT"
 

@@ -8,7 +8,7 @@ from statistics import median
 from pct.config import Run
 from sweeps import spool
 from sweeps.job import Job, Outcome, read_outcome
-from sweeps.space import Search
+from sweeps.search.space import Search
 
 LOOKED_AT = 5
 """Validations whose median counts: the best single epoch is mostly luck."""

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from pyarrow import ArrowInvalid, fs
 
-from sweeps.patience import StoreError
+from sweeps.store.patience import StoreError
 
 OBJECT_STORES = ("s3", "gcs", "abfs")
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)

@@ -1,6 +1,6 @@
 """The stage store: bytes under content-addressed keys, committed last, on disk or object store.
 
-    ROOT/STORE                                    says that this is a store (sweeps/marker.py)
+    ROOT/STORE                                    says that this is a store (sweeps/store/marker.py)
     ROOT/3f/3f9a.../state-5d41402a-9c1b2e07.pt    after hash and writer, so that writers never clash
     ROOT/3f/3f9a.../COMMIT                        {"state.pt": {"file": ..., "sha256": ...}}; last
 
@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from sweeps import marker
-from sweeps.commit import (
+from sweeps.store import marker
+from sweeps.store.commit import (
     COMMIT,
     Commit,
     Damaged,
@@ -29,8 +29,8 @@ from sweeps.commit import (
     read_file,
     stored_names,
 )
-from sweeps.files import Files, Seen, open_root
-from sweeps.patience import PATIENCE_SECONDS, Found, StoreError, Unreachable, patiently
+from sweeps.store.files import Files, Seen, open_root
+from sweeps.store.patience import PATIENCE_SECONDS, Found, StoreError, Unreachable, patiently
 
 __all__ = ["Damaged", "Missing", "StageInfo", "Store", "StoreError", "Unreachable"]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.ask import next_point
-from sweeps.front import write_points
 from sweeps.job import Job
-from sweeps.judge import has_failed, judge
 from sweeps.recipe import Leaf, Recipe, leaves_at
-from sweeps.space import Point, budget, corner
-from sweeps.study import Study, facts_of
+from sweeps.search.ask import next_point
+from sweeps.search.front import write_points
+from sweeps.search.judge import has_failed, judge
+from sweeps.search.space import Point, budget, corner
+from sweeps.search.study import Study, facts_of
 
 if TYPE_CHECKING:
     from sweeps.sweep import Sweep

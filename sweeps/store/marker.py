@@ -4,8 +4,8 @@ import errno
 import json
 import uuid
 
-from sweeps.files import Files
-from sweeps.patience import StoreError
+from sweeps.store.files import Files
+from sweeps.store.patience import StoreError
 
 MARKER, FORMAT = "STORE", 1
 

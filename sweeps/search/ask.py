@@ -10,9 +10,9 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.judge import excess
-from sweeps.space import Dimension, Point, Search, grid_point, sampled, size
-from sweeps.study import directions, verdict_of
+from sweeps.search.judge import excess
+from sweeps.search.space import Dimension, Point, Search, grid_point, sampled, size
+from sweeps.search.study import directions, verdict_of
 
 TRIES = 50
 """Times a sampler may repeat a point of a stepped space before any other one is taken."""

@@ -1,0 +1,1 @@
+"""Searches: which point comes next, what it is worth, and the front."""

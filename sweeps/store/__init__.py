@@ -1,0 +1,1 @@
+"""The stage store: what it keeps, for whom, and who is at work on it."""
