@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_worker_maximum_startup_concurrency": "8",
+    "RAY_worker_niceness": "0",  # Ray's 15 lets anything else on the machine go first
     # glibc gives big tensors back to the system on every free; keeping them saves page faults.
     "MALLOC_MMAP_THRESHOLD_": "8589934592",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
