@@ -97,6 +97,7 @@ def run_on_ray(
     others; its outcome says why. A cluster too small for one leaf raises `Cramped` at once.
     """
     set_environment()
+    store.establish()  # its workers take a folder without a marker for one that is not mounted
     import ray
 
     owned = not ray.is_initialized()

@@ -131,6 +131,7 @@ def test_a_trial_stopped_early_frees_its_workers_for_the_next(data, cluster, tmp
     # Each wants 4 of the 4 CPUs: were the first's workers to stay, the second would never start.
     sweep = sweep_of(tmp_path, data, trials, workers=2, threads=2, epochs=30)
     sweep.folder.mkdir(parents=True)
+    sweep.store.establish()
     tune_leaves(
         Releases(Listed(sweep.jobs), sweep.store.which),
         sweep.folder,
