@@ -18,6 +18,7 @@ THIN = {"dash": "dot", "width": 1.5, "color": "#7b8794"}
 NOTE_FONT = {"size": 12, "color": "#52606d"}
 MARGIN = {"l": 56, "t": 28, "b": 48}
 LABEL_PX = 17.0  # the least distance between two labels at the lines' ends
+LEGEND_PX = 22
 MAX_LABELS = 10  # more lines than that get a legend instead
 
 
@@ -142,13 +143,14 @@ def _lay_out(figure: go.Figure, *, title: str, height: int, legend: bool) -> Non
     pad = 0.06 * (high - low) or 0.5
     axis = {"gridcolor": FAINT, "zeroline": False, "linecolor": FAINT, "ticks": ""}
     figure.update_layout(
-        height=height,
+        height=height + (LEGEND_PX * len(figure.data) // 2 if legend else 0),
         margin=MARGIN,
         font={"family": FONT, "size": 13, "color": INK},
         plot_bgcolor="white",
         paper_bgcolor="white",
         hovermode="x unified",
         showlegend=legend,
+        legend={"orientation": "h", "y": -0.15},
         xaxis={
             **axis,
             "title": "epoch",

@@ -73,9 +73,13 @@ class Sweep:
         return tuple(trial for trial in self.trials if trial.same_as is None)
 
     def names_of(self, run: Trial) -> str:
-        """The run's name and those of the trials that are the same run: "exp1 = exp3.keep"."""
+        """The run's name and that of a trial that is the same run: "exp1 = exp3.keep".
+
+        Of several only their number is told.
+        """
         others = [trial.trial for trial in self.trials if trial.same_as == run.trial]
-        return " = ".join([run.trial, *others])
+        shown = others if len(others) < 2 else [f"{len(others)} more"]
+        return " = ".join([run.trial, *shown])
 
     @property
     def fork_epochs(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ PSNR, PSNR_MASKED = "val/psnr", "val/psnr_masked"
 NGF, NGF_OF_CT = "val/ngf", "val/ngf_ct"
 
 # The browser itself keeps the page from loading anything.
+TWINS_TOLD = 3
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -117,9 +118,11 @@ def _sentences(sweep: Sweep) -> Iterator[str]:
     preset = f" from preset {info['preset']}" if info.get("preset") else ""
     yield f"Recipe {info['recipe']}{preset}: {len(sweep.trials)} trials on {counts} cases."
     yield _saving(info["epochs_written"], info.get("epochs_planned"), info["epochs_trained"])
-    for trial in sweep.trials:
-        if trial.same_as:
-            yield f"{trial.trial} is the same run as {trial.same_as}: one training, two names."
+    same = [trial for trial in sweep.trials if trial.same_as]
+    for trial in same[:TWINS_TOLD]:
+        yield f"{trial.trial} is the same run as {trial.same_as}: one training, two names."
+    if len(same) > TWINS_TOLD:
+        yield f"So are {len(same) - TWINS_TOLD} more: see the tables."
     yield _best(sweep)
     ended = {trial.trial: trial.status for trial in sweep.runs if trial.status != "FINISHED"}
     if ended:
