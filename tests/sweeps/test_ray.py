@@ -22,6 +22,7 @@ from sweeps.source import Listed
 from sweeps.store.store import Store
 from sweeps.sweep import Sweep, prepare_sweep
 from tests.data_folder import SIZE, make_data
+from tests.sweeps.unhurt import difference
 
 pytestmark = pytest.mark.ray
 
@@ -77,23 +78,6 @@ def own_epochs(sweep: Sweep) -> int:
     return sum(not line["carried"] for job in sweep.jobs for line in spool.epochs(job.spool))
 
 
-def assert_equal(found, expected, where: str = "state") -> None:
-    """Equal to the last bit, all the way down; times of day and the history's clock apart."""
-    if isinstance(expected, torch.Tensor):
-        assert torch.equal(found, expected), where
-    elif isinstance(expected, dict):
-        assert found.keys() == expected.keys(), where
-        for key in expected:
-            if key not in ("time", "time/epoch_s"):
-                assert_equal(found[key], expected[key], f"{where}.{key}")
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected), where
-        for index, item in enumerate(expected):
-            assert_equal(found[index], item, f"{where}[{index}]")
-    else:
-        assert found == expected, where
-
-
 @pytest.mark.parametrize(
     "workers", [1, pytest.param(2, marks=pytest.mark.core), pytest.param(3, marks=pytest.mark.slow)]
 )
@@ -112,7 +96,7 @@ def test_both_branches_of_a_fork_equal_their_straight_runs(workers, data, cluste
         alone_job = job.model_copy(update={"store": alone.root})
         run_on_ray(Listed([alone_job]), alone, straight.folder, need=job.run)
         state = read_content(alone.get(job.key(4), "state.pt"), torch.device("cpu"))
-        assert_equal(final_state(forked, f"ngf.{job.leaf}"), state)
+        assert not difference(final_state(forked, f"ngf.{job.leaf}"), state)
     assert own_epochs(forked) == 6
 
 
@@ -122,7 +106,7 @@ def test_ray_and_this_process_train_the_same_numbers(data, cluster, tmp_path):
     train(on_ray)
     run_here(Listed(here.jobs), here.store)
     for leaf in ("ngf.keep", "ngf.drop"):
-        assert_equal(final_state(on_ray, leaf), final_state(here, leaf))
+        assert not difference(final_state(on_ray, leaf), final_state(here, leaf))
 
 
 @pytest.mark.core
@@ -157,7 +141,7 @@ def test_a_killed_worker_is_replaced_and_leaves_no_trace_in_the_numbers(data, cl
     killer.join()
     run_here(Listed(undisturbed.jobs), undisturbed.store)
     assert len(hits) == 1
-    assert_equal(final_state(killed, "keep"), final_state(undisturbed, "keep"))
+    assert not difference(final_state(killed, "keep"), final_state(undisturbed, "keep"))
     epochs = [line["epoch"] for line in spool.epochs(victim.spool)]
     assert epochs == list(range(1, 13))
 

@@ -54,8 +54,8 @@ def problems_of(folder: Path, undisturbed: Unhurt) -> list[str]:
         outcome = read_outcome(job)
         if outcome is None or outcome.status != "FINISHED":
             problems.append(f"{job.leaf}: {outcome.reason if outcome else 'has no outcome'}")
-        elif not equal(last_state(job), undisturbed.states[job.leaf]):
-            problems.append(f"{job.leaf}: another state than undisturbed")
+        elif at := difference(last_state(job), undisturbed.states[job.leaf]):
+            problems.append(f"{job.leaf}: another {at} than undisturbed")
     return [*problems, *told(folder, jobs), *litter(folder, jobs)]
 
 
@@ -92,14 +92,18 @@ def litter(folder: Path, jobs: list[Job]) -> list[str]:
     return problems + [str(path) for path in hidden if path.name != ".lock"]
 
 
-def equal(found: Any, expected: Any) -> bool:
-    """Equal to the last bit, all the way down, clocks apart."""
+def difference(found: Any, expected: Any, where: str = "state") -> str:
+    """Where two states first differ, to the last bit and clocks apart; "" where nowhere."""
     if isinstance(expected, torch.Tensor):
-        return torch.equal(found, expected)
+        return "" if torch.equal(found, expected) else where
     if isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(
-            equal(found[key], expected[key]) for key in expected if key not in CLOCKS
-        )
-    if isinstance(expected, list | tuple):
-        return len(found) == len(expected) and all(map(equal, found, expected))
-    return bool(found == expected)
+        if found.keys() != expected.keys():
+            return where
+        parts = [(f"{where}.{key}", key) for key in expected if key not in CLOCKS]
+    elif isinstance(expected, list | tuple):
+        if len(found) != len(expected):
+            return where
+        parts = [(f"{where}[{index}]", index) for index in range(len(expected))]
+    else:
+        return "" if found == expected else where
+    return next(filter(None, (difference(found[k], expected[k], at) for at, k in parts)), "")
