@@ -139,7 +139,7 @@ def measure(folder: Path) -> dict[str, list[float]]:
     sweep = forked_sweep(folder / "sweep", make_data(folder), TRIALS)
     sweep.folder.mkdir()
     began = time.time()
-    run_on_ray(Listed(sweep.jobs), sweep.store, sweep.folder, need=sweep.jobs[0].run)
+    run_on_ray(Listed(sweep.jobs), sweep.store, sweep.folder, runs=[sweep.jobs[0].run])
     ended = time.time()
     lines = {job.leaf: spool.epochs(job.spool) for job in sweep.jobs}
     (first, second) = sorted(lines, key=lambda leaf: lines[leaf][FORK_EPOCH]["time"])

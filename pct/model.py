@@ -130,7 +130,8 @@ def find_model(address: str, *, tracking: str | None = None) -> Path:
     """
     scheme, colon, _ = address.partition(":")
     finders = {point.name: point for point in entry_points(group="pct.models")}
-    if not (colon and scheme in finders) and "@" in address:
+    name, at, _ = address.rpartition("/")[2].rpartition("@")
+    if not (colon and scheme in finders) and name and at:
         scheme, colon = "snapshot", ":"
     if Path(address).is_dir():
         return Path(address)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.courses import settings_of
-from sweeps.job import Job, write_json
+from sweeps.job import Job, read_outcome, write_json
+from sweeps.stages import Which, committed_epochs
 from sweeps.tree import shared_epochs
 
 FILE = "environment.json"
+GONE = "trained anew from epoch 1: the store holds none of its stages any more"
 MEANING = {
     "data": "the data set (its digest)",
     "numerics": "pct's arithmetic (NUMERICS)",
@@ -22,8 +24,13 @@ def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
     write_json(folder / FILE, dict(environment))
 
 
-def why_anew(folder: Path, jobs: Sequence[Job], environment: Mapping[str, Any]) -> list[str]:
-    """A line for each reason why leaves that were in `folder` share nothing, or less, with then."""
+def why_anew(
+    folder: Path, jobs: Sequence[Job], environment: Mapping[str, Any], which: Which
+) -> list[str]:
+    """A line for each reason why leaves that were in `folder` share nothing, or less, with then.
+
+    `which` tells what the store still holds.
+    """
     path = folder / "jobs.json"
     if not path.exists():
         return []
@@ -32,7 +39,13 @@ def why_anew(folder: Path, jobs: Sequence[Job], environment: Mapping[str, Any]) 
     reasons: dict[str, list[str]] = {}
     for job in jobs:
         was = before.get(job.leaf)
-        if was is not None and (reason := _reason(was, job, old, environment)):
+        if was is None:
+            continue
+        reason = _reason(was, job, old, environment)
+        if not reason and job.last_key != was.last_key and read_outcome(was):
+            gone = not committed_epochs(job.course, which)
+            reason = GONE if gone else ""
+        if reason:
             reasons.setdefault(reason, []).append(job.leaf)
     return [f"{_names(leaves)}: {reason}" for reason, leaves in reasons.items()]
 

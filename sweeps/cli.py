@@ -135,11 +135,11 @@ def status(
     """Show how far a sweep is, under way or not."""
     from dataclasses import asdict
 
-    from sweeps.status import status_of, status_table, summary
+    from sweeps.status import status_of, status_table, summary, without_nan
 
     found = status_of(folder)
     if as_program:
-        print(json.dumps(asdict(found)))
+        print(json.dumps(without_nan(asdict(found))))
         return
     from rich.console import Console
 

@@ -17,18 +17,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import PctError
 from sweeps.keeping import clear_leftovers, tell_needs
 from sweeps.release import Releases
 from sweeps.source import Listed
 from sweeps.stages import Commits, go_on_from, snapshots
-from sweeps.store.leases import Leases, course_from, leases_on
+from sweeps.store.leases import Leases, leases_on
 from sweeps.store.store import Store
-from sweeps.tree import Course, build_tree, paths_of
+from sweeps.tree import Course, build_tree, course_from, paths_of
 
 Done = Callable[[int, Mapping[str, bytes]], None]
 Train = Callable[[Course, int, Mapping[str, bytes], Done], None]
 
 PAUSE_SECONDS = 0.05
+
+
+class BrokeOff(PctError):
+    """Courses that did not reach their end."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def sweep(courses: Sequence[Course], train: Train, store: Store, *, name: str = 
                 continue
             train_course(task.course, task.config["keep"], train, store)
             releases.ended(task.course.name)
-        _clear(tasks, store, leases)
+        _clear(tasks, store, leases, name=name)
 
 
 def sweep_on_ray(
@@ -96,7 +101,7 @@ def sweep_on_ray(
     tasks = tasks_of(courses)
     announce(tasks, store, name=name)
     with leases_on(store, name) as leases:
-        tune.Tuner(
+        found = tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
             tune_config=tune.TuneConfig(
                 search_alg=Brancher(Releases(Listed(tasks), store.which, leases)),
@@ -104,7 +109,17 @@ def sweep_on_ray(
             ),
             run_config=tune.RunConfig(storage_path=str(folder.resolve()), verbose=0),
         ).fit()  # fmt: skip
-        _clear(tasks, store, leases)
+        _clear(tasks, store, leases, name=name)
+    if found.errors:
+        raise BrokeOff(_told(found.errors, len(courses)))
+
+
+def _told(errors: Sequence[Exception], number: int) -> str:
+    first = str(errors[0]).strip().splitlines()[-1]
+    return (
+        f"{len(errors)} of {number} courses broke off, the first by: {first}. Mend it and run the "
+        "same again: what is committed is safe."
+    )
 
 
 def announce(tasks: Sequence[Plain], store: Store, *, name: str) -> None:
@@ -113,10 +128,16 @@ def announce(tasks: Sequence[Plain], store: Store, *, name: str) -> None:
     tell_needs(store, name, str(Path.cwd()), needs)
 
 
-def _clear(tasks: Sequence[Plain], store: Store, leases: Leases | None) -> None:
+def _clear(tasks: Sequence[Plain], store: Store, leases: Leases | None, *, name: str) -> None:
     mine = {key for task in tasks for key in task.course.all_keys()}
-    needed = {task.course.key(epoch) for task in tasks for epoch in task.keep}
-    clear_leftovers(store, mine, needed=needed, leases=leases)
+    needed = {key for task in tasks for key in _needed(task, store)}
+    clear_leftovers(store, name, mine, needed=needed, leases=leases)
+
+
+def _needed(task: Plain, store: Store) -> list[str]:
+    """Of a course that has ended what it keeps, else all that it could go on from."""
+    ended = store.has(task.course.key(task.course.epochs))
+    return [*map(task.course.key, task.keep)] if ended else task.course.all_keys()
 
 
 def train_course(

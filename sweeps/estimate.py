@@ -113,11 +113,14 @@ class _Play:
         numbers = iter(range(len(runs.ways)))
         self._ahead = [list(islice(numbers, size)) for size in runs.batches][::-1]
         """Batches that are not known yet, the next one last."""
+        self._in_vain = False
+        """Whether the last batch was blocked and nothing has ended since."""
 
     def next(self) -> int | None:
         """The run to start now; more become known only when no known one can start."""
         while self._ready or self._learn():
             if self._ready and self._is_free(number := heappop(self._ready)[1]):
+                self._in_vain = False
                 return number
         return None
 
@@ -139,12 +142,14 @@ class _Play:
             for waiter in self._waiting.pop(stage):
                 self._offer(waiter)
             ended += ends
+        self._in_vain = self._in_vain and not ended
         return ended
 
     def _learn(self) -> bool:
-        """Hear of the next batch, if there is one."""
-        if not self._ahead:
+        """Hear of the next batch, unless all of the last one was blocked and nothing has ended."""
+        if self._in_vain or not self._ahead:
             return False
+        self._in_vain = True
         for number in self._ahead.pop():
             left = (stage for stage in self._runs.ways[number] if not self._done[stage])
             self._rank[number] = -sum(self._runs.epochs[stage] for stage in left)
@@ -164,6 +169,7 @@ class _Play:
         if at < len(way) and way[at] in self._waiting:
             self._waiting[way[at]].append(number)
             return False
+        self._in_vain = self._in_vain and at < len(way)
         return at < len(way)
 
 

@@ -1,15 +1,21 @@
 """A leaf as a worker receives it, and what it leaves behind in the sweep's folder. Light."""
 
 import json
+import logging
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from data_prep.atomic import renamed
 from pct.config import Run
 from pct.frozen import Frozen
 from sweeps.courses import course_of
 from sweeps.tree import Course
+
+log = logging.getLogger(__name__)
 
 
 class Job(Frozen):
@@ -90,7 +96,11 @@ def read_outcome(job: Job) -> Outcome | None:
     """The outcome of this very run, or None where it has none yet or was another run's."""
     if not job.outcome.exists():
         return None
-    outcome = Outcome.model_validate_json(job.outcome.read_text())
+    try:
+        outcome = Outcome.model_validate_json(job.outcome.read_text())
+    except ValidationError as error:
+        log.warning("%s cannot be read (%s): taken for none", job.outcome, error)
+        return None
     same = (outcome.key, outcome.ending) == (job.last_key, job.course.ending)
     return outcome if same else None
 
@@ -111,5 +121,7 @@ def failed(job: Job, reason: str, epochs: int = 0) -> Outcome:
 
 def write_json(path: Path, content: Any) -> None:
     """Indented JSON, under a temporary name, then renamed."""
-    with renamed(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1))
+    with renamed(path) as temporary, temporary.open("w") as file:
+        file.write(json.dumps(content, indent=1))
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave the name without the content

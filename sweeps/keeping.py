@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from sweeps.job import Job, failed, read_outcome, write_outcome
 from sweeps.stages import committed_epochs
 from sweeps.store.leases import Leases
+from sweeps.store.needs import needs_of
 from sweeps.store.refs import LeafRef, Ref, drop_ref, read_refs, this_host, wanted, write_ref
 from sweeps.store.store import Store, StoreError
 from sweeps.tree import Course
@@ -30,26 +31,43 @@ def end_needs_of_others(store: Store, sweep: str, folder: str) -> None:
 
 
 def needed_by(jobs: Sequence[Job]) -> set[str]:
-    """Keys that the sweep's own leaves need: snapshots, and all that an unfinished one may have."""
-    return {
-        key
-        for job in jobs
-        for key in (job.course.all_keys() if _unfinished(job) else map(job.key, job.snapshots))
-    }
+    """Keys that the sweep's own leaves need: snapshots and the last, and all of an unfinished one.
+
+    A leaf that patience has ended has its last stage where no snapshot was planned.
+    """
+    found: set[str] = set()
+    for job in jobs:
+        outcome = read_outcome(job)
+        if outcome is None or outcome.status != "FINISHED":
+            found.update(job.course.all_keys())
+        else:
+            found.update((*map(job.key, job.snapshots), outcome.last_stage))
+    return found
 
 
 def clear_leftovers(
-    store: Store, mine: set[str], *, needed: set[str], leases: Leases | None
+    store: Store, sweep: str, mine: set[str], *, needed: set[str], leases: Leases | None
 ) -> None:
     """Of `mine`, remove what killed workers left: passing stages, half-written files.
 
-    What is `needed`, what any sweep wants, and what another trains now stays.
+    What is `needed`, what another sweep needs or trains now stays. Nobody starts meanwhile. Without
+    leases, as on an object store, nothing is removed: `pct store gc` does so after an hour.
     """
-    busy = {key for course in leases.others() for key in course.all_keys()} if leases else set()
-    idle = mine - busy
-    for key in store.which(idle - needed - wanted(store)):
-        store.drop(key)
-    store.tidy(sorted(idle))
+    if leases is None:
+        return
+
+    def clear(others: Sequence[Course]) -> None:
+        idle = mine - {key for course in others for key in course.all_keys()}
+        for key in store.which(idle - needed - _needed_by_others(store, sweep)):
+            store.drop(key)
+        store.tidy(sorted(idle))
+
+    leases.alone_with(clear)
+
+
+def _needed_by_others(store: Store, sweep: str) -> frozenset[str]:
+    others = [ref for ref in read_refs(store) if ref.sweep != sweep]
+    return wanted(store) | {key for ref in others for key, _ in needs_of(ref)}
 
 
 def break_off(job: Job, reason: str) -> None:
@@ -63,8 +81,3 @@ def break_off(job: Job, reason: str) -> None:
     except StoreError:
         reached = 0
     write_outcome(job, failed(job, reason, reached))
-
-
-def _unfinished(job: Job) -> bool:
-    outcome = read_outcome(job)
-    return outcome is None or outcome.status != "FINISHED"

@@ -1,7 +1,7 @@
 """What a leaf asks of a cluster, and how many fit: a sweep that could never start is refused."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from data_prep.errors import PctError
@@ -18,43 +18,48 @@ class Cramped(PctError):
 class Layout:
     """How a cluster is shared out."""
 
-    each: dict[str, float]
-    """What a worker holds: CPUs for its threads, and a GPU or a share of one if there are any."""
+    gpus: float
+    """A worker's; 0 on a cluster without."""
     slots: int
     """Leaves at once."""
 
+    def worker(self, run: Run) -> dict[str, float]:
+        """What a worker of a run holds: CPUs for its threads, and its GPUs if there are any."""
+        return {"CPU": float(run.threads)} | ({"GPU": self.gpus} if self.gpus else {})
 
-def lay_out_workers(nodes: Sequence[Resources], need: Run, *, gpus: float = 1.0) -> Layout:
-    """How many leaves like `need` fit on `nodes` at once; none: `Cramped`, with the numbers.
+
+def lay_out_workers(
+    nodes: Sequence[Resources], runs: Collection[Run], *, gpus: float = 1.0
+) -> Layout:
+    """How many of these runs fit on `nodes` at once; one that never does: `Cramped`, with numbers.
 
     A worker fits on one node or not at all. `gpus`, a share of one or a whole number, is what a
     worker gets where the cluster has GPUs.
     """
-    each = {"CPU": float(need.threads)}
-    if any(node.get("GPU") for node in nodes):
-        each["GPU"] = _checked(gpus, need)
+    held = gpus if any(node.get("GPU") for node in nodes) else 0.0
+    if held > 1 and not float(held).is_integer():
+        raise Cramped(f"--gpus-per-worker {held:g}: give a share of one GPU, or a whole number.")
+    slots = [_slots(nodes, run, Layout(held, 0).worker(run)) for run in runs]
+    return Layout(held, min(slots))
+
+
+def _slots(nodes: Sequence[Resources], run: Run, each: dict[str, float]) -> int:
+    gpus = each.get("GPU", 1.0)
+    if gpus < 1 and run.workers > 1:
+        raise Cramped(
+            f"--gpus-per-worker {gpus:g} with workers={run.workers}: nccl refuses two workers of "
+            "one leaf on one GPU. Set workers=1; several leaves share a GPU instead."
+        )
     fits = [_workers_on(node, each) for node in nodes]
-    slots = sum(fits) // need.workers
-    if not slots:
+    if sum(fits) < run.workers:
         asked = " and ".join(f"{count:g} {kind}" for kind, count in each.items())
         found = "; ".join(_spell(node, each) for node in nodes) or "no node"
         raise Cramped(
-            f"a leaf needs {need.workers} workers with {asked} each; the cluster's nodes have "
+            f"a leaf needs {run.workers} workers with {asked} each; the cluster's nodes have "
             f"{found}: room for {sum(fits)}. It would wait for ever. Lower workers, threads or "
             "--gpus-per-worker, or join a larger cluster by --address."
         )
-    return Layout(each, slots)
-
-
-def _checked(gpus: float, need: Run) -> float:
-    if gpus > 1 and not float(gpus).is_integer():
-        raise Cramped(f"--gpus-per-worker {gpus:g}: give a share of one GPU, or a whole number.")
-    if gpus < 1 and need.workers > 1:
-        raise Cramped(
-            f"--gpus-per-worker {gpus:g} with workers={need.workers}: nccl refuses two workers of "
-            "one leaf on one GPU. Set workers=1; several leaves share a GPU instead."
-        )
-    return float(gpus)
+    return sum(fits) // run.workers
 
 
 def _workers_on(node: Resources, each: Resources) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from data_prep.errors import PctError
 from sweeps.job import Job, read_outcome
 from sweeps.keeping import break_off
+from sweeps.layout import Layout
 from sweeps.store.store import Store
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ LOST_WORKERS = 2
 """How often a leaf is gone on with after its workers broke off."""
 
 
-def run_leaf(config: dict[str, Any], each: dict[str, float]) -> None:
+def run_leaf(config: dict[str, Any], layout: Layout) -> None:
     """A Tune trial: a `TorchTrainer` for what is left of a leaf, or one report when nothing is."""
     from ray import train, tune
     from ray.train.torch import TorchTrainer
@@ -25,23 +26,24 @@ def run_leaf(config: dict[str, Any], each: dict[str, float]) -> None:
     if done := read_outcome(job):
         tune.report({"epoch": done.epochs, **done.final})
         return
-    trainer = TorchTrainer(
-        train_worker,
-        train_loop_config={"job": config["job"]},
-        scaling_config=train.ScalingConfig(
-            num_workers=job.run.workers, use_gpu="GPU" in each, resources_per_worker=each
-        ),
-        run_config=train.RunConfig(
-            name=f"{job.leaf}-{job.last_key[:8]}",
-            storage_path=str((Path(job.folder) / "ray" / "train").resolve()),
-            failure_config=train.FailureConfig(max_failures=LOST_WORKERS),
-            callbacks=[TuneReportCallback()],
-        ),
+    scaling = train.ScalingConfig(
+        num_workers=job.run.workers, use_gpu=layout.gpus > 0,
+        resources_per_worker=layout.worker(job.run),
+    )  # fmt: skip
+    how = train.RunConfig(
+        name=f"{job.leaf}-{job.last_key[:8]}",
+        storage_path=str((Path(job.folder) / "ray" / "train").resolve()),
+        failure_config=train.FailureConfig(max_failures=LOST_WORKERS),
+        callbacks=[TuneReportCallback()],
     )
+    given = {"job": config["job"]}
     try:
-        trainer.fit()
+        TorchTrainer(
+            train_worker, train_loop_config=given, scaling_config=scaling, run_config=how
+        ).fit()
     except train.TrainingFailedError as error:
-        break_off(job, reason_of(error))
+        if read_outcome(job) is None:  # else it broke off after it had ended
+            break_off(job, reason_of(error))
     # One that failed by itself ends as any other: an error is what Tune tries again.
     if read_outcome(job) is None:
         raise RuntimeError("the leaf ended without an outcome")

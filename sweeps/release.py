@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from sweeps.source import Source, Task
 from sweeps.stages import Which, committed_epochs
 from sweeps.store.leases import Leases
+from sweeps.store.patience import StoreError
 from sweeps.tree import Course, shared_epochs
 
 log = logging.getLogger(__name__)
@@ -27,18 +28,34 @@ class Releases:
         self._running: dict[str, Course] = {}
         self._committed: dict[str, int] = {}
         self._told: set[str] = set()
+        self._in_vain = False
 
     def next(self) -> Task | None:
-        """A task that may start now; None while all wait for a running one, here or elsewhere."""
+        """A task that may start now; None while all wait for a running one, here or elsewhere.
+
+        A store that is away lets nothing start; with nothing under way that ends the sweep.
+        """
+        try:
+            return self._next()
+        except StoreError as error:
+            if not self._running:
+                raise
+            log.warning("nothing is released: %s", error)
+            return None
+
+    def _next(self) -> Task | None:
         while True:
             for task in sorted(self._waiting, key=self._epochs_left, reverse=True):
                 if self._free(task.course, self._running.values()) and self._taken(task.course):
                     self._waiting.remove(task)
                     self._running[task.course.name] = task.course
                     log.info("released %s", task.course.name)
+                    self._in_vain = False
                     return task
-            if not self._ask():
+            # Of a batch that is blocked too, more would be asked without knowing more.
+            if self._in_vain or not self._ask():
                 return None
+            self._in_vain = True
 
     @property
     def over(self) -> bool:
@@ -48,6 +65,7 @@ class Releases:
     def ended(self, name: str) -> None:
         """A task has ended, well or not: those that waited for it may go."""
         if self._running.pop(name, None):
+            self._in_vain = False
             if self._leases:
                 self._leases.release(name)
             self._source.settled(name)

@@ -1,7 +1,7 @@
 """What a shared stage brings along: its history and pictures, laid into a leaf's own records."""
 
-import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,21 +9,26 @@ import pandas as pd
 from data_prep.atomic import renamed
 from sweeps import spool
 from sweeps.job import Job, Outcome, write_outcome
-from sweeps.store.store import Store
+from sweeps.store.store import Missing, Store
 
 
-def replay(job: Job, store: Store, epoch: int) -> None:
-    """Put everything up to `epoch`, which the store holds, into the leaf's spool and panels."""
+def replay(job: Job, store: Store, history: Sequence[dict[str, float]]) -> None:
+    """Put the epochs of a shared stage, and what the store has of their pictures, into records."""
     spool.begin(job.spool, job.last_key)
-    if not epoch:
-        return
-    history = json.loads(store.get(job.key(epoch), "history.json"))
     spool.add_epochs(job.spool, history, carried=True)
     for snapshot in job.snapshots:
-        if snapshot <= epoch and store.has(job.key(snapshot)):
-            for name in store.names(job.key(snapshot)):
-                if name.endswith(".png"):
-                    write_panel(job, name, store.get(job.key(snapshot), name))
+        if snapshot <= len(history):
+            for name, png in _pictures(store, job.key(snapshot)).items():
+                write_panel(job, name, png)
+
+
+def _pictures(store: Store, key: str) -> dict[str, bytes]:
+    """The panels of a stage; none where it is not there, or no more."""
+    try:
+        names = [name for name in store.names(key) if name.endswith(".png")]
+        return {name: store.get(key, name) for name in names}
+    except Missing:
+        return {}
 
 
 def write_panel(job: Job, name: str, png: bytes) -> None:
@@ -44,10 +49,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def copy_twin(job: Job, twin: Job, outcome: Outcome, store: Store) -> None:
+def copy_twin(job: Job, twin: Job, outcome: Outcome) -> None:
     """Give a leaf that is the very same run as `twin` its own records; nothing is trained."""
     if outcome.status == "FINISHED":
-        replay(job, store, outcome.epochs)
+        spool.begin(job.spool, job.last_key)
+        rows = [
+            {"epoch": line["epoch"], "time": line["time"], **line["metrics"]}
+            for line in spool.epochs(twin.spool)
+        ]
+        spool.add_epochs(job.spool, rows, carried=True)
+        for picture in sorted(twin.panels.glob("epoch-*.png")):
+            write_panel(job, picture.name, picture.read_bytes())
         for best in twin.panels.glob("best_*.png"):
             write_bytes(job.panels / best.name, best.read_bytes())
         scores = pd.read_parquet(twin.scores).assign(trial=job.leaf)

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,8 @@ def run_here(source: Source, store: Store, leases: Leases | None = None) -> None
         job = Job.model_validate_json(task.config["job"])
         try:
             train_leaf(job, report=lambda row: None)
-        except PctError as error:
-            log.warning("%s failed: %s", job.leaf, error)
+        except (PctError, RuntimeError, MemoryError, OSError) as error:
+            log.warning("%s failed: %s", job.leaf, error, exc_info=not isinstance(error, PctError))
             break_off(job, str(error))
         releases.ended(job.leaf)
 
@@ -87,14 +88,14 @@ def run_on_ray(
     store: Store,
     folder: Path,
     *,
-    need: Run,
+    runs: Collection[Run],
     where: Where = Where(),
     leases: Leases | None = None,
 ) -> None:
     """Hand leaves to Ray Tune until their source is exhausted.
 
-    `need` is the leaf that asks for most workers and threads. A leaf that fails does not stop the
-    others; its outcome says why. A cluster too small for one leaf raises `Cramped` at once.
+    `runs` are all that may come, as far as workers and threads go. A leaf that fails does not stop
+    the others; its outcome says why. A cluster too small for one of them raises `Cramped` at once.
     """
     set_environment()
     store.establish()  # its workers take a folder without a marker for one that is not mounted
@@ -105,7 +106,7 @@ def run_on_ray(
         connect(where.address)
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        layout = lay_out_workers(nodes, need, gpus=where.gpus)
+        layout = lay_out_workers(nodes, runs, gpus=where.gpus)
         tune_leaves(
             Releases(source, store.which, leases), folder,
             layout=replace(layout, slots=min(where.max_concurrent or layout.slots, layout.slots)),
@@ -127,7 +128,7 @@ def tune_leaves(
     tuner = tune.Tuner(
         # The trial's driver holds no CPU: it only waits for its workers, which need them all.
         tune.with_resources(
-            tune.with_parameters(run_leaf, each=layout.each), {"cpu": 0, "memory": 64 * 2**20}
+            tune.with_parameters(run_leaf, layout=layout), {"cpu": 0, "memory": 64 * 2**20}
         ),
         tune_config=tune.TuneConfig(
             search_alg=Brancher(releases), num_samples=-1, max_concurrent_trials=layout.slots,

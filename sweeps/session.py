@@ -54,11 +54,15 @@ def run_sweep(
     with alone(sweep.folder):
         if sweep.recipe.claim:
             declare(sweep.folder, sweep.recipe.claim)
-        for line in why_anew(sweep.folder, sweep.jobs, sweep.environment):
+        for line in _why_anew(sweep):
             tell(line)
         write_environment(sweep.folder, sweep.environment)
         with leases_on(sweep.store, labels.sweep_name(sweep)) as leases:
             return _run(sweep, place, where, leases, on_tick)
+
+
+def _why_anew(sweep: Sweep) -> list[str]:
+    return why_anew(sweep.folder, sweep.jobs, sweep.environment, sweep.store.which)
 
 
 @contextmanager
@@ -92,12 +96,14 @@ def _run(
         elif source.anything:
             run_on_ray(
                 source, sweep.store, sweep.folder,
-                need=_neediest(sweep), where=where, leases=leases,
+                runs=_runs(sweep), where=where, leases=leases,
             )  # fmt: skip
         whole = sweep.of(source.leaves) if isinstance(source, Points) else sweep
         outcomes = _settle(whole)
     mine = {key for job in whole.jobs for key in job.course.all_keys()}
-    clear_leftovers(whole.store, mine, needed=needed_by(whole.jobs), leases=leases)
+    clear_leftovers(
+        whole.store, labels.sweep_name(whole), mine, needed=needed_by(whole.jobs), leases=leases
+    )
     _close_runs(whole, outcomes, tracker)
     return _write_tables(whole, outcomes, tracker)
 
@@ -137,10 +143,10 @@ def begin(part: Sweep, whole: Sweep, tracker: Tracker) -> list[Job]:
     return [job for job in todo if part.same[job.leaf] == job.leaf]
 
 
-def _neediest(sweep: Sweep) -> Run:
-    """The run that asks for most CPUs."""
+def _runs(sweep: Sweep) -> list[Run]:
+    """Every kind of run that may come, as far as workers and threads go."""
     leaves = sweep.leaves or leaves_at(sweep.recipe, corner(sweep.recipe.space, "low"))
-    return max((leaf.run for leaf in leaves), key=lambda run: run.workers * run.threads)
+    return list({(leaf.run.workers, leaf.run.threads): leaf.run for leaf in leaves}.values())
 
 
 def _write_tables(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) -> Result:
@@ -189,7 +195,7 @@ def _settle(sweep: Sweep) -> dict[str, Outcome]:
     for job in sorted(sweep.jobs, key=lambda job: sweep.same[job.leaf] != job.leaf):
         twin = by_name[sweep.same[job.leaf]]
         if twin is not job and read_outcome(job) is None:
-            copy_twin(job, twin, outcomes[twin.leaf], sweep.store)
+            copy_twin(job, twin, outcomes[twin.leaf])
         outcome = read_outcome(job)
         if outcome is None:
             outcome = failed(job, "broke off without an outcome; see the Ray logs")

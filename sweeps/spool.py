@@ -6,7 +6,7 @@ however often the leaf is restarted: epochs are added in order, known ones are p
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def epochs(path: Path) -> list[Line]:
 
 
 def add_epochs(
-    path: Path, rows: Iterator[dict[str, float]] | list[dict[str, float]], *, carried: bool
+    path: Path, rows: Iterable[dict[str, float]], *, carried: bool
 ) -> None:
     """Append history rows that are not in the spool yet; `carried` by a shared stage or not."""
     known = {line["epoch"] for line in epochs(path)}

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 
 from sweeps.store.refs import wanted
-from sweeps.store.store import Damaged, Store
+from sweeps.store.store import Damaged, Missing, Store
 from sweeps.tree import Course
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ def go_on_from(
     while epoch := committed_epochs(course, store.which, upto=upto):
         try:
             return epoch, store.get_all(course.key(epoch))
+        except Missing:
+            continue  # dropped since we looked, where there are no leases: look again
         except Damaged as error:
             log.warning("%s goes on from before epoch %d: %s", course.name, epoch, error)
             store.set_aside(course.key(epoch), str(error))

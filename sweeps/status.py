@@ -1,10 +1,10 @@
-"""How far a sweep is: what its folder, its store's leases and its spools say. Reads only."""
+"""How far a sweep is: what its folder, its store's leases and its spools say."""
 
 import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from rich.table import Table
@@ -79,6 +79,15 @@ def status_table(status: Status) -> Table:
             _spell(trial.epoch_seconds, 1), _spell(trial.best, 3), trial.note,
         )  # fmt: skip
     return table
+
+
+def without_nan(plain: Any) -> Any:
+    """The same with None for NaN, which JSON does not know."""
+    if isinstance(plain, dict):
+        return {key: without_nan(value) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [without_nan(item) for item in plain]
+    return None if isinstance(plain, float) and math.isnan(plain) else plain
 
 
 def _spell(value: float, digits: int) -> str:

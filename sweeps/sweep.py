@@ -94,7 +94,9 @@ def prepare_sweep(recipe: Recipe, *, data: Path, folder: Path, store: str | None
     """Check the recipe against the data and lay out its leaves; those of a search come later."""
     if recipe.claim:
         _check_metric(recipe.claim.on)
-    root = store or str((folder / ".." / "stages").resolve())
+    root = store or str(folder / ".." / "stages")
+    if "://" not in root:
+        root = str(Path(root).resolve())  # workers open it from folders of their own
     sweep = Sweep(recipe, folder, data, read_manifest(data), _opened(root, folder), ())
     checked = sweep.of(leaves_at(recipe, corner(recipe.space, "low")))
     return sweep if recipe.space else checked

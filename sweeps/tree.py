@@ -56,6 +56,14 @@ class Course:
         return [self.key(epoch) for epoch in range(1, self.epochs + 1)]
 
 
+def course_from(plain: dict[str, Any]) -> Course:
+    """A course read back from JSON."""
+    steps = tuple(
+        (epoch, tuple((name, value) for name, value in values)) for epoch, values in plain["steps"]
+    )
+    return Course(plain["name"], plain["base"], plain["epochs"], steps, plain["ending"])
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A maximal run of epochs `first`..`last` (counted from 1) with constant values."""
@@ -86,8 +94,16 @@ def lay_out(
     """A course from `values`: numbers of finished epochs (0 among them) to all that holds then."""
     if 0 not in values or max(values) >= epochs or min(values) < 0:
         raise ValueError(f"{name}: values at {sorted(values)}; expected 0, then below {epochs}")
-    steps = [(epoch, tuple(sorted(values[epoch].items()))) for epoch in sorted(values)]
+    steps = [
+        (epoch, tuple((key, _plain(value)) for key, value in sorted(values[epoch].items())))
+        for epoch in sorted(values)
+    ]
     return Course(name, base, epochs, simplify(steps), ending)
+
+
+def _plain(value: Scalar) -> Scalar:
+    """Numbers as floats and zero without a sign: keys are hashes of text, where 1 is not 1.0."""
+    return value if isinstance(value, bool | str) else float(value) + 0.0
 
 
 def simplify(steps: Sequence[Step]) -> tuple[Step, ...]:

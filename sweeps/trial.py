@@ -42,7 +42,7 @@ def train_leaf(
     state = resume(job, store, device)
     data = TrainingData(*(open_slices(Path(job.data), split) for split in ("train", "val")))
     if rank() == 0:
-        replay(job, store, state.epoch)
+        replay(job, store, state.history)
     own = own_passing(job, state.epoch) if rank() == 0 else None
     commit = Commits(job.course, store, keep=job.snapshots, own=own)
 
@@ -69,23 +69,25 @@ def resume(job: Job, store: Store, device: torch.device | None = None) -> TrainS
 
     Rank 0 looks, so that all workers start from the same stage whatever others commit meanwhile.
     """
-    epoch = from_first(last_useful(job, store) if rank() == 0 else 0)
+    found, files = last_useful(job, store) if rank() == 0 else (0, {})
+    epoch = from_first(found)
     if not epoch:
         return start(job.run, device)
-    return from_bytes(store.get(job.key(epoch), "state.pt"), job.run, device)
+    content = files["state.pt"] if files else store.get(job.key(epoch), "state.pt")
+    return from_bytes(content, job.run, device)
 
 
-def last_useful(job: Job, store: Store) -> int:
-    """Finished epochs of the longest whole stage, not beyond where patience would end."""
+def last_useful(job: Job, store: Store) -> tuple[int, dict[str, bytes]]:
+    """The longest whole stage, not beyond where patience would end: its epochs and its files."""
     limit = job.run.epochs
     while True:
         epoch, files = go_on_from(job.course, store, upto=limit)
         if not epoch:
-            return 0
+            return 0, {}
         history = json.loads(files["history.json"])
         limit = next((e for e in range(1, epoch) if stop_reason(job.run, history[:e])), epoch)
         if limit == epoch:
-            return epoch
+            return epoch, files
 
 
 def own_passing(job: Job, epoch: int) -> str | None:

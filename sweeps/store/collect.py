@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sweeps.store.commit import COMMIT, is_committed, stored_names
 from sweeps.store.files import Seen
-from sweeps.store.needs import LEASES, needs
+from sweeps.store.leases import FOLDER
+from sweeps.store.needs import needs
 from sweeps.store.refs import REFS, listed
 from sweeps.store.store import SET_ASIDE, Damaged, Missing, Store
 
@@ -122,7 +123,7 @@ def collect(store: Store, waste: Waste) -> Iterator[Seen | Holding]:
 
 
 def _state_of_needs(store: Store) -> tuple[Seen, ...]:
-    return (*listed(store, REFS), *listed(store, LEASES))
+    return (*listed(store, REFS), *listed(store, FOLDER))
 
 
 def _named(store: Store, key: str, found: list[Seen]) -> set[str]:
@@ -139,7 +140,7 @@ def _beside(store: Store) -> list[Seen]:
     """What is no stage and may be left over: set aside, or a temporary file."""
 
     def look() -> list[Seen]:
-        tops = (store.files.listing(folder, below=False) for folder in ("", REFS, LEASES))
+        tops = (store.files.listing(folder, below=False) for folder in ("", REFS, FOLDER))
         temporary = [seen for top in tops for seen in top if seen.name.endswith(".tmp")]
         found = store.files.listing(SET_ASIDE) + temporary
         store.reached()

@@ -24,7 +24,7 @@ from filelock import FileLock
 from data_prep.atomic import renamed
 from sweeps.store.patience import StoreError, is_away
 from sweeps.store.store import Store
-from sweeps.tree import Course
+from sweeps.tree import Course, course_from
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +72,17 @@ class Leases:
         return self._alone(act)
 
     def release(self, name: str) -> None:
-        """The course has ended."""
+        """The course has ended. While the store is away its lease goes stale by itself."""
         self._courses.pop(name, None)
-        self._alone(self._write)
+        self._if_there(self._write)
 
     def others(self) -> list[Course]:
         """What other sweeps on this store train now."""
         return self._alone(self._others)
+
+    def alone_with(self, action: Callable[[list[Course]], None]) -> None:
+        """Act, told what other sweeps train now, while none of them can begin or end anything."""
+        self._alone(lambda: action(self._others()))
 
     def _others(self) -> list[Course]:
         return [
@@ -158,8 +162,15 @@ def _lock(folder: Path) -> FileLock:
 
 
 def _alive(path: Path) -> dict[str, Any]:
-    """A lease that is kept alive, or an empty one; a dead one is cleared away."""
-    content: dict[str, Any] = json.loads(path.read_text())
+    """A lease that is kept alive, or an empty one; a dead one is cleared away.
+
+    One that a power cut has torn counts for nothing: at worst a stage is trained twice.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        log.warning("%s: not a lease (%s)", path, error)
+        return {"courses": []}
     here = content["host"] == socket.gethostname()
     if here and not _runs(content["pid"]):
         path.unlink(missing_ok=True)
@@ -177,11 +188,3 @@ def _runs(pid: int) -> bool:
     except PermissionError:
         pass  # another user's
     return True
-
-
-def course_from(plain: dict[str, Any]) -> Course:
-    """A course read back from JSON."""
-    steps = tuple(
-        (epoch, tuple((name, value) for name, value in values)) for epoch, values in plain["steps"]
-    )
-    return Course(plain["name"], plain["base"], plain["epochs"], steps, plain["ending"])

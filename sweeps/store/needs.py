@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeps.store.leases import FOLDER, STALE_SECONDS
 from sweeps.store.refs import LeafRef, Ref, listed, read_beside, read_refs, this_host
 from sweeps.store.store import Store, StoreError
-
-LEASES = "leases"
-LEASE_SECONDS = 60.0
-"""A lease that was not renewed for so long is a dead process's."""
 
 
 class BadLease(StoreError):
@@ -91,8 +88,8 @@ def promoted_leaves(folder: Path) -> set[str]:
 
 def leased(store: Store) -> Iterator[tuple[str, str]]:
     """The keys of all leases in force."""
-    for seen in listed(store, LEASES):
-        if time.time() - seen.modified >= LEASE_SECONDS:
+    for seen in listed(store, FOLDER):
+        if time.time() - seen.modified >= STALE_SECONDS:
             continue
         content = read_beside(store, seen.path)
         if content is None:
@@ -103,7 +100,7 @@ def leased(store: Store) -> Iterator[tuple[str, str]]:
         except (ValueError, LookupError, TypeError) as error:
             raise BadLease(
                 f"{store.root}/{seen.path}: not a lease ({error}). If no sweep is running, it is "
-                f"void {LEASE_SECONDS:.0f} s after it was written: try again then."
+                f"void {STALE_SECONDS:.0f} s after it was written: try again then."
             ) from error
         yield from ((key, f"in use by {holder}") for key in keys)
 

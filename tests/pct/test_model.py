@@ -88,5 +88,6 @@ def test_an_address_is_a_folder_or_a_known_scheme(folder):
         BadModel, match=r"ftp:/x: no such model folder. Expected a path, .* or models:"
     ):
         find_model("ftp:/x")
-    with pytest.raises(BadModel, match=r"nowhere: no such model folder"):
-        find_model("nowhere")
+    for address in ("nowhere", "me@lab/nowhere"):
+        with pytest.raises(BadModel, match=rf"{address}: no such model folder"):
+            find_model(address)

@@ -11,10 +11,8 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-import torch
 from ruamel.yaml import YAML
 
-from pct.state import read_content
 from sweeps import spool
 from sweeps.job import Job
 from sweeps.recipe import Recipe
@@ -22,7 +20,7 @@ from sweeps.search.space import Search
 from sweeps.sweep import Sweep, prepare_sweep
 from sweeps.tracking import Place, client_at
 from tests.data_folder import SIZE
-from tests.sweeps.unhurt import difference
+from tests.sweeps.unhurt import difference, last_state, litter
 from tests.sweeps.watched import begun, planned
 
 EPOCHS = 5
@@ -97,11 +95,6 @@ def told(job: Job) -> list[int]:
     return [line["epoch"] for line in spool.epochs(job.spool)]
 
 
-def end_state(sweep: Sweep, job: Job) -> dict[str, Any]:
-    content = sweep.store.get(job.key(job.run.epochs), "state.pt")
-    return read_content(content, torch.device("cpu"))
-
-
 def assert_survived(
     sweep: Sweep,
     *,
@@ -125,7 +118,7 @@ def assert_survived(
         assert told(job) == steps, job.leaf
         assert tracked(row["run_id"], tracking) == (row["status"], steps), job.leaf
         if job.leaf not in failed:
-            assert not difference(end_state(sweep, job), expected[job.leaf])
+            assert not difference(last_state(job), expected[job.leaf])
     assert_nothing_left(sweep)
 
 
@@ -137,11 +130,8 @@ def tracked(run_id: str, tracking: Place) -> tuple[str, list[int]]:
 
 
 def assert_nothing_left(sweep: Sweep) -> None:
-    """No half-written file, no stage that no leaf keeps."""
-    for place in (Path(sweep.store.root), sweep.folder):
-        assert [path for path in place.rglob("*.tmp") if "ray" not in path.parts] == []
-    store = sweep.store
-    assert [seen.path for key in store.folders() for seen in store.leftovers(key)] == []
+    """No half-written file, no stage that no leaf keeps, none lost."""
+    assert litter(sweep.folder, list(sweep.jobs)) == []
 
 
 def assert_trained(log: Path, sweep: Sweep, *, since: int = 0, again: int = 0) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sweeps.changed import why_anew, write_environment
+from sweeps.job import failed, write_outcome
 from sweeps.recipe import Leaf
 from sweeps.records import write_jobs
 from tests.sweeps.random_trees import jobs_of
@@ -17,11 +18,11 @@ def said(folder: Path, before, after, environment=KNOWN) -> list[str]:
     jobs = jobs_of([Leaf(name, run, {}) for name, run in after.items()])
     if environment != KNOWN:
         jobs = [job.model_copy(update={"base": "another"}) for job in jobs]
-    return why_anew(folder, jobs, environment)
+    return why_anew(folder, jobs, environment, set)
 
 
 def test_the_first_session_and_an_equal_one_have_nothing_to_say(tmp_path):
-    assert why_anew(tmp_path, jobs_of([Leaf("a", tiny_run(), {})]), KNOWN) == []
+    assert why_anew(tmp_path, jobs_of([Leaf("a", tiny_run(), {})]), KNOWN, set) == []
     assert said(tmp_path, {"a": tiny_run()}, {"a": tiny_run(), "b": tiny_run(seed=2)}) == []
 
 
@@ -60,3 +61,13 @@ def test_another_schedule_is_told_with_the_epoch_from_which_it_counts(tmp_path):
     after = {"a": tiny_run(schedule={"lambda_ngf": {0: 20, 2: 0}})}
     (line,) = said(tmp_path, before, after)
     assert line.startswith("a: another schedule from epoch 3")
+
+
+def test_a_longer_run_whose_stages_were_collected_is_told(tmp_path):
+    (was,) = jobs_of([Leaf("a", tiny_run(), {})], folder=str(tmp_path))
+    write_outcome(was, failed(was, "").model_copy(update={"status": "FINISHED"}))
+    write_jobs(tmp_path, [was])
+    jobs = jobs_of([Leaf("a", tiny_run(epochs=9), {})], folder=str(tmp_path))
+    (line,) = why_anew(tmp_path, jobs, KNOWN, lambda keys: set())
+    assert line == "a: trained anew from epoch 1: the store holds none of its stages any more"
+    assert why_anew(tmp_path, jobs, KNOWN, {was.last_key}.intersection) == []

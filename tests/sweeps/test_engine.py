@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from sweeps import tree
 from sweeps.engine import announce, sweep, tasks_of
+from sweeps.keeping import clear_leftovers
+from sweeps.stages import go_on_from
 from sweeps.store.files import Files
 from sweeps.store.leases import leases_on
 from sweeps.store.store import Store
+from sweeps.tree import lay_out
 from tests.sweeps.toy import FORK, UNIQUE, ends, straight, toy
 
 EFFECTS = ("write", "sync", "create", "replace", "move", "remove", "remove_empty")
@@ -149,3 +153,50 @@ def test_a_stage_damaged_since_is_trained_anew(tmp_path, shift):
     assert ends(FORK, store) == [straight(course) for course in FORK]
     assert trained(tmp_path) == UNIQUE + 3  # from the fork at 13 on
     assert list((tmp_path / "stages" / "set-aside").iterdir())
+
+
+def test_a_sweep_that_ends_leaves_others_what_they_would_go_on_from(tmp_path):
+    """The first has ended; the second broke off between snapshots on the way that both share."""
+    store = Store(str(tmp_path / "stages"))
+    keep, drop, *_ = FORK
+    run(tmp_path, courses=[keep], name="first")
+    announce(tasks_of([drop]), store, name="second")
+    store.put(drop.key(12), {"state.pt": b"passing", "history.json": b"[]"})
+    run(tmp_path, courses=[keep], name="first")
+    assert store.has(keep.key(12)), "keep and drop share epoch 12"
+
+
+def test_without_leases_nothing_is_cleared(tmp_path):
+    store = Store(str(tmp_path / "stages"))
+    key = FORK[0].key(12)
+    store.put(key, {"state.pt": b"passing"})
+    clear_leftovers(store, "toy", {key}, needed=set(), leases=None)
+    assert store.has(key)
+
+
+def test_a_stage_that_vanishes_while_it_is_read_is_looked_for_again(tmp_path, monkeypatch):
+    run(tmp_path)
+    store, read = Store(str(tmp_path / "stages")), Store.get_all
+
+    def vanishing(self, key):
+        if key == FORK[0].key(16):
+            self.drop(key)
+        return read(self, key)
+
+    monkeypatch.setattr(Store, "get_all", vanishing)
+    finished, files = go_on_from(FORK[0], store)
+    assert finished == 13
+    assert files["state.pt"]
+
+
+def test_numbers_that_are_equal_make_equal_keys():
+    values = [1, 1.0], [0, -0.0]
+    for one, other in values:
+        keys = [
+            lay_out("x", base="b", epochs=2, values={0: {"lr": value}}).key(1)
+            for value in (one, other)
+        ]
+        assert keys[0] == keys[1]
+    assert lay_out("x", base="b", epochs=2, values={0: {"on": True}}).steps[0][1] == (("on", True),)
+    tree._key.cache_clear()
+    assert lay_out("x", base="b", epochs=2, values={0: {"lr": 0}}).key(1) == keys[0]

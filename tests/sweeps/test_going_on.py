@@ -10,12 +10,14 @@ import pytest
 from data_prep.shards import list_cases, read_manifest
 from pct.needs import WrongData, check_fit
 from sweeps import sweep as sweeping
+from sweeps import trial
 from sweeps.gate import Refused
 from sweeps.job import read_outcome
 from sweeps.promote import promote, write_model
 from sweeps.recipe import Leaf
 from sweeps.runner import Where
 from sweeps.session import alone, run_sweep
+from sweeps.sweep import prepare_sweep
 from sweeps.tracking import client_at
 from sweeps.trial import train_leaf
 from tests.sweeps.small_sweep import counted_epochs, final_state, sweep_of
@@ -157,3 +159,60 @@ def test_a_leaf_that_patience_ended_goes_on_once_its_patience_is_longer(
     with counted_epochs() as trained:
         run_sweep(sweep(9), tracking, Where(here=True))
     assert trained == []
+
+
+def test_what_patience_ended_between_snapshots_keeps_its_last_stage(
+    tmp_path, phantom_data, tracking
+):
+    stop = {"metric": "val/psnr", "patience": 1, "min_delta": 50, "after": 11}
+    sweep = sweep_of(tmp_path / "OUT", phantom_data, {"plain": {"stop": stop}}, epochs=14)
+    outcome = run_sweep(sweep, tracking, Where(here=True)).outcomes["plain"]
+    assert outcome.epochs == 11 not in sweep.jobs[0].snapshots
+    assert sweep.store.has(outcome.last_stage)
+    write_model(sweep.jobs[0], outcome, tmp_path / "model", note="")  # as promotion does
+
+
+def test_an_outcome_that_a_power_cut_has_torn_is_taken_for_none(tmp_path, phantom_data, tracking):
+    sweep = sweep_of(tmp_path / "OUT", phantom_data, {"plain": {}}, epochs=1)
+    run_sweep(sweep, tracking, Where(here=True))
+    sweep.jobs[0].outcome.write_text("")
+    with counted_epochs() as trained:
+        result = run_sweep(sweep, tracking, Where(here=True))
+    assert result.outcomes["plain"].status == "FINISHED"
+    assert trained == []
+
+
+def test_a_twin_added_after_its_runs_stages_were_collected_gets_its_records(
+    tmp_path, phantom_data, tracking
+):
+    first = sweep_of(tmp_path / "OUT", phantom_data, {"plain": {}}, epochs=2)
+    run_sweep(first, tracking, Where(here=True))
+    for key in list(first.store.keys()):
+        first.store.drop(key)
+    both = sweep_of(tmp_path / "OUT", phantom_data, {"plain": {}, "same": {}}, epochs=2)
+    result = run_sweep(both, tracking, Where(here=True))
+    assert result.outcomes["same"].status == "FINISHED"
+    epochs = pd.read_parquet(both.folder / "history.parquet").groupby("trial")["epoch"].max()
+    assert dict(epochs) == {"plain": 2, "same": 2}
+
+
+def test_an_error_in_one_trial_fails_it_alone(tmp_path, phantom_data, tracking, monkeypatch):
+    sweep = sweep_of(tmp_path / "OUT", phantom_data, {"one": {}, "two": {"seed": 2}}, epochs=1)
+    score = trial.score_cases
+
+    def breaks(model, *given, **how):
+        if how["trial"] == "one":
+            raise RuntimeError("out of memory")
+        return score(model, *given, **how)
+
+    monkeypatch.setattr(trial, "score_cases", breaks)
+    outcomes = run_sweep(sweep, tracking, Where(here=True)).outcomes
+    assert (outcomes["one"].status, outcomes["one"].reason) == ("FAILED", "out of memory")
+    assert outcomes["two"].status == "FINISHED"
+
+
+def test_a_relative_store_is_where_the_sweep_was_started(tmp_path, phantom_data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sweep = sweep_of(tmp_path / "OUT", phantom_data, {"plain": {}})
+    given = prepare_sweep(sweep.recipe, data=phantom_data, folder=sweep.folder, store="mine")
+    assert given.jobs[0].store == str(tmp_path / "mine")

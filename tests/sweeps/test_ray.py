@@ -61,7 +61,7 @@ def train(sweep: Sweep, *, max_concurrent: int | None = None) -> None:
         Listed(sweep.jobs),
         sweep.store,
         sweep.folder,
-        need=sweep.jobs[0].run,
+        runs=[sweep.jobs[0].run],
         where=Where(max_concurrent=max_concurrent),
     )
 
@@ -94,7 +94,7 @@ def test_both_branches_of_a_fork_equal_their_straight_runs(workers, data, cluste
     for job in straight.jobs:
         alone = Store(str(tmp_path / f"store-{job.leaf}"))
         alone_job = job.model_copy(update={"store": alone.root})
-        run_on_ray(Listed([alone_job]), alone, straight.folder, need=job.run)
+        run_on_ray(Listed([alone_job]), alone, straight.folder, runs=[job.run])
         state = read_content(alone.get(job.key(4), "state.pt"), torch.device("cpu"))
         assert not difference(final_state(forked, f"ngf.{job.leaf}"), state)
     assert own_epochs(forked) == 6
@@ -119,7 +119,7 @@ def test_a_trial_stopped_early_frees_its_workers_for_the_next(data, cluster, tmp
     tune_leaves(
         Releases(Listed(sweep.jobs), sweep.store.which),
         sweep.folder,
-        layout=Layout({"CPU": 2.0}, slots=1),
+        layout=Layout(gpus=0.0, slots=1),
         stop={"epoch": 2},
     )
     for job in sweep.jobs:

@@ -22,7 +22,6 @@ from tests.sweeps.survival import (
     WORKER,
     assert_survived,
     assert_trained,
-    end_state,
     expect_no_process,
     forked_sweep,
     job_of,
@@ -33,6 +32,7 @@ from tests.sweeps.survival import (
     until,
     write_recipe,
 )
+from tests.sweeps.unhurt import last_state
 from tests.sweeps.watched import begun, watching, workers_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -55,7 +55,7 @@ def undisturbed(data, tmp_path_factory) -> Sweep:
 
 @pytest.fixture(scope="module")
 def expected(undisturbed) -> dict[str, dict]:
-    return {job.leaf: end_state(undisturbed, job) for job in undisturbed.jobs}
+    return {job.leaf: last_state(job) for job in undisturbed.jobs}
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ def test_a_killed_trial_and_a_killed_worker_of_two_go_on_beside_their_siblings(
     assert_trained(log, sweep, since=since, again=2)
     assert len(workers_of(log, never)) == len(workers_of(log, two)) == 2
     alone = forked_sweep(tmp_path / "alone" / "sweep", data, {"two": trials["two"]})
-    run_on_ray(Listed(alone.jobs), alone.store, alone.folder, need=alone.jobs[0].run)
-    expected = {**expected, "two": end_state(alone, alone.jobs[0])}
+    run_on_ray(Listed(alone.jobs), alone.store, alone.folder, runs=[alone.jobs[0].run])
+    expected = {**expected, "two": last_state(alone.jobs[0])}
     assert_survived(sweep, tracking=tracking, expected=expected)
 
 

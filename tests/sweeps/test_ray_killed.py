@@ -22,13 +22,13 @@ from tests.sweeps.inside import epoch_key
 from tests.sweeps.survival import (
     WORKER,
     assert_survived,
-    end_state,
     forked_sweep,
     job_of,
     told,
     until,
     write_recipe,
 )
+from tests.sweeps.unhurt import last_state
 from tests.sweeps.watched import begun, environment, marked, planned
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -148,6 +148,6 @@ def test_killed_at_any_moment_nothing_runs_on_and_the_same_command_goes_on(
     assert planned(swept.sweep.jobs) == set(begun(swept.log))
     straight = forked_sweep(tmp_path / "straight" / "sweep", swept.sweep.data)
     run_here(Listed(straight.jobs), straight.store)
-    expected = {job.leaf: end_state(straight, job) for job in straight.jobs}
+    expected = {job.leaf: last_state(job) for job in straight.jobs}
     assert_survived(swept.sweep, tracking=tracking, expected=expected)
     assert_gone(lambda: marked(swept.log), seconds=90)

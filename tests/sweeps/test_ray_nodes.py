@@ -15,7 +15,6 @@ from tests.sweeps.survival import (
     FORKED,
     assert_survived,
     assert_trained,
-    end_state,
     forked_sweep,
     job_of,
     meanwhile,
@@ -23,6 +22,7 @@ from tests.sweeps.survival import (
     trial_of,
     until,
 )
+from tests.sweeps.unhurt import last_state
 from tests.sweeps.watched import marked, watching, workers_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -94,6 +94,6 @@ def test_nodes_lost_with_a_worker_and_with_a_trials_driver_cost_an_epoch_a_leaf(
         run_sweep(sweep, tracking, Where(address=cluster.address, max_concurrent=2))
     straight = forked_sweep(tmp_path / "straight" / "sweep", data)
     run_here(Listed(straight.jobs), straight.store)
-    expected = {job.leaf: end_state(straight, job) for job in straight.jobs}
+    expected = {job.leaf: last_state(job) for job in straight.jobs}
     assert_trained(log, sweep, again=2 * 2)  # both leaves, should one node run parts of both
     assert_survived(sweep, tracking=tracking, expected=expected)

@@ -14,7 +14,7 @@ from sweeps.release import Releases
 from sweeps.source import Listed
 from sweeps.stages import committed_epochs
 from sweeps.store.leases import leases_on
-from sweeps.store.store import Store
+from sweeps.store.store import Store, StoreError
 from sweeps.tree import build_tree, unique_epochs
 from tests.sweeps.random_trees import jobs_of, random_leaves
 from tests.tiny import tiny_run
@@ -161,3 +161,52 @@ def test_a_list_gives_its_leaves_once(fork):
     assert len(source.more()) == 2
     assert source.more() == []
     assert source.exhausted
+
+
+class Batches:
+    """A source that has more batches than it says at once, and counts how often it was asked."""
+
+    def __init__(self, batches) -> None:
+        self.batches, self.asked = list(batches), 0
+
+    def more(self):
+        self.asked += 1
+        return self.batches.pop(0) if self.batches else []
+
+    def settled(self, name: str) -> None:
+        pass
+
+    @property
+    def exhausted(self) -> bool:
+        return not self.batches
+
+
+def test_no_more_is_asked_while_all_that_was_asked_is_blocked(fork):
+    keep, drop = fork
+    source = Batches([[keep], [drop], [drop.model_copy(update={"leaf": "third"})]])
+    releases = Releases(source, lambda keys: set())
+    assert releases.next().course.name == "keep"
+    for _ in range(3):
+        assert releases.next() is None
+    assert source.asked == 2
+    releases.ended("keep")
+    assert releases.next().course.name == "drop"
+
+
+def test_a_store_that_is_away_lets_nothing_start_while_others_run_and_else_ends_the_sweep(fork):
+    away = False
+
+    def which(keys):
+        if away:
+            raise StoreError("away")
+        return set()
+
+    other = jobs_of([Leaf("other", tiny_run(seed=2), {})])
+    releases = Releases(Batches([fork, other]), which)
+    assert releases.next().course.name == "keep"
+    away = True
+    assert releases.next() is None
+    releases.ended("keep")
+    releases = Releases(Batches([fork]), which)
+    with pytest.raises(StoreError, match="away"):
+        releases.next()

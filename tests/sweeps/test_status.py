@@ -75,6 +75,7 @@ def test_the_command_prints_a_row_a_trial_or_json(broken_off, capsys):
     assert main(["status", str(broken_off.folder), "--json"]) == 0
     plain = json.loads(capsys.readouterr().out)
     assert [trial["trial"] for trial in plain["trials"]] == [j.leaf for j in broken_off.jobs]
+    assert plain["trials"][2]["best"] is None  # JSON knows no NaN
 
 
 def test_a_folder_without_a_sweep_is_told(tmp_path, capsys):

@@ -14,6 +14,7 @@ import torch
 
 from pct.state import read_content
 from sweeps.job import Job, read_outcome
+from sweeps.keeping import needed_by
 from sweeps.place import tracking_place
 from sweeps.promote import read_jobs
 from sweeps.store.leases import FOLDER
@@ -81,15 +82,20 @@ def told(folder: Path, jobs: list[Job]) -> list[str]:
 def litter(folder: Path, jobs: list[Job]) -> list[str]:
     """Files of ours that nobody needs."""
     store = Store(jobs[0].store)
-    kept = {job.key(epoch) for job in jobs for epoch in job.snapshots}
-    held = set(store.keys())
+    kept, held = needed_by(jobs), set(store.keys())
+    lost = {job.key(e) for job in jobs if _finished(job) for e in job.snapshots} - held
     problems = [f"stage {key} is left over" for key in held - kept]
-    problems += [f"stage {key} is lost" for key in kept - held]
+    problems += [f"stage {key} is lost" for key in lost]
     problems += [seen.path for key in store.folders() for seen in store.leftovers(key)]
     root = Path(store.files.root)
     problems += [str(path) for path in (root / FOLDER).glob("*.json")]
     hidden = [path for at in (folder, root) for path in (*at.rglob(".*"), *at.rglob("*.tmp"))]
     return problems + [str(path) for path in hidden if path.name != ".lock"]
+
+
+def _finished(job: Job) -> bool:
+    outcome = read_outcome(job)
+    return outcome is not None and outcome.epochs == job.run.epochs
 
 
 def difference(found: Any, expected: Any, where: str = "state") -> str:
