@@ -89,7 +89,9 @@ def litter(folder: Path, jobs: list[Job]) -> list[str]:
     problems += [seen.path for key in store.folders() for seen in store.leftovers(key)]
     root = Path(store.files.root)
     problems += [str(path) for path in (root / FOLDER).glob("*.json")]
-    hidden = [path for at in (folder, root) for path in (*at.rglob(".*"), *at.rglob("*.tmp"))]
+    ours = [at for at in (*folder.iterdir(), root) if at.name != "ray"]  # there Ray keeps its own
+    hidden = [path for at in ours for path in (*at.rglob(".*"), *at.rglob("*.tmp"))]
+    hidden += [path for path in folder.glob(".*") if path.name != ".lock"]
     return problems + [str(path) for path in hidden if path.name != ".lock"]
 
 
