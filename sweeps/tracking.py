@@ -48,6 +48,7 @@ def client_at(place: Place) -> MlflowClient:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     try:
         with _alone(place):  # of several programs that make the schema at once all but one fail
+            _make_whole(place)
             client = MlflowClient(tracking_uri=place.uri)
             client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
@@ -204,6 +205,17 @@ class Draining:
         while not self._stop.wait(self._seconds):
             self._tracker.drain()
             self._also()
+
+
+def _make_whole(place: Place) -> None:
+    """Make a database in a file under another name: a kill leaves no half of a schema behind."""
+    path = Path(place.uri.removeprefix("sqlite:///"))
+    if str(path) == place.uri or path.exists():
+        return
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
+    new.replace(path)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Several programs that meet a tracking database for the first time, at once."""
 
 import multiprocessing
+import time
 from pathlib import Path
 
 from sweeps.tracking import Place, Tracker, client_at
@@ -23,3 +24,19 @@ def test_all_find_the_schema_and_one_experiment(tmp_path):
     shared = [e for e in client.search_experiments() if e.name == "shared"]
     assert len(shared) == 1
     assert len(client.search_runs([shared[0].experiment_id])) == 3
+
+
+def test_a_program_killed_while_it_makes_the_database_leaves_none(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    doomed = context.Process(target=contact, args=(tmp_path, "doomed"))
+    doomed.start()
+    new, deadline = tmp_path / ".mlflow.db.new", time.monotonic() + 120
+    while not (new.exists() and new.stat().st_size > 50_000) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    doomed.kill()
+    doomed.join()
+    assert new.exists(), "killed too late: the test proves nothing"
+    assert not (tmp_path / "mlflow.db").exists()
+    contact(tmp_path, "again")
+    assert (tmp_path / "mlflow.db").exists()
+    assert not new.exists()
