@@ -213,7 +213,8 @@ def _make_whole(place: Place) -> None:
     if str(path) == place.uri or path.exists():
         return
     new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
+    for stale in path.parent.glob(f"{new.name}*"):  # a journal would be played into the new one
+        stale.unlink()
     MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
     new.replace(path)
 
