@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -150,16 +151,31 @@ def connect(address: str, **options: Any) -> None:
     """Start or join Ray. A bare `ray.init()` would join whatever cluster runs on this host."""
     import ray
 
-    # The dashboard serves the state API, without which stopped trials leak their worker groups.
-    local = {"include_dashboard": True, "dashboard_host": "127.0.0.1"} if address == "local" else {}
+    environment, local = worker_environment(), {}
+    if address == "local":
+        # The dashboard serves the state API, without which stopped trials leak their worker groups;
+        # told no address, Ray asks the cluster that was last started on this host, dead or alive.
+        port = _free_port()
+        environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"
+        local = {
+            "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port,
+        }  # fmt: skip
+    elif address != "auto":
+        environment["RAY_ADDRESS"] = address
     ray.init(
         address=address,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": worker_environment()},
+        runtime_env={"env_vars": environment},
         **local,
         **options,
     )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def worker_environment() -> dict[str, str]:

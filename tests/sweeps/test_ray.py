@@ -110,6 +110,15 @@ def test_ray_and_this_process_train_the_same_numbers(data, cluster, tmp_path):
 
 
 @pytest.mark.core
+def test_workers_ask_the_state_of_this_ray_whatever_else_runs_on_the_host(cluster):
+    import ray
+
+    context = ray.get_runtime_context()
+    told = context.runtime_env["env_vars"]["RAY_API_SERVER_ADDRESS"]
+    assert told == f"http://{ray._private.worker._global_node.webui_url}"
+
+
+@pytest.mark.core
 def test_a_trial_stopped_early_frees_its_workers_for_the_next(data, cluster, tmp_path):
     trials = {"one": {"schedule": {"lambda_ngf": 1}}, "two": {"schedule": {"lambda_ngf": 2}}}
     # Each wants 4 of the 4 CPUs: were the first's workers to stay, the second would never start.
