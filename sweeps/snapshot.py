@@ -44,7 +44,9 @@ def _job(folder: Path, trial: str, address: str) -> Job:
 def _key(job: Job, epoch: str, address: str) -> str:
     """The stage's key; an epoch that is not in the store is told with those that are."""
     store = Store(job.store)
-    held = [e for e in range(1, job.run.epochs + 1) if store.has(job.key(e))]
+    keys = job.course.all_keys()
+    there = store.which(keys)
+    held = [finished for finished, key in enumerate(keys, 1) if key in there]
     if not epoch.isdigit() or int(epoch) not in held:
         known = ", ".join(map(str, held)) or "none yet"
         raise BadModel(
