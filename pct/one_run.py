@@ -8,20 +8,20 @@ DIR/model/          the best generator so far, for `pct predict` and `pct score`
 
 import io
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 from data_prep.cache import open_slices
 from data_prep.errors import PctError
 from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
+from pct.alone import alone
 from pct.checkpoints import write_safely
 from pct.config import NUMERICS, BadConfig, Run, build_run, read_yaml
 from pct.frozen import Frozen
@@ -166,13 +166,6 @@ def _card_at(model: Path) -> Any:
     return json.loads(path.read_text())["card"] if path.exists() else None
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise OtherRun(
-            f"{folder}: another pct train is running there. Wait for it, or give another --to."
-        ) from error
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    busy = f"{folder}: another pct train is running there. Wait for it, or give another --to."
+    return alone(folder, busy=OtherRun(busy))

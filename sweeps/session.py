@@ -1,12 +1,11 @@
 """One session of a sweep: what is missing is trained, tracked, and laid out in tables."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from pct.alone import alone as hold
 from pct.config import Run
 from pct.needs import WrongData
 from pct.scoring.declared import declare
@@ -65,17 +64,10 @@ def _why_anew(sweep: Sweep) -> list[str]:
     return why_anew(sweep.folder, sweep.jobs, sweep.environment, sweep.store.which)
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> AbstractContextManager[None]:
     """Hold the sweep's folder; a second sweep in it is told so."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise WrongData(
-            f"{folder}: another pct sweep is running there. Wait for it, or choose another --to."
-        ) from error
+    busy = f"{folder}: another pct sweep is running there. Wait for it, or choose another --to."
+    return hold(folder, busy=WrongData(busy))
 
 
 def _run(
