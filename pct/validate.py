@@ -21,12 +21,18 @@ from pct.schedule import number_at
 CHUNK = 16
 """Slices a forward pass."""
 
+SHOWN = 8
+"""Cases that people are shown: the first by their ids."""
+
 
 @dataclass(frozen=True)
 class Look:
     """One validation slice as a person sees it; arrays indexed (y, x) in RAS order."""
 
     case: str
+    z: int
+    """Of the slice in its volume."""
+    pixel_mm: float
     mr_unit: NDArray[np.float32]
     ct_hu: NDArray[np.float32]
     pct_hu: NDArray[np.float32]
@@ -65,16 +71,17 @@ def validate(generator: Generator, table: SliceTable, run: Run) -> dict[str, flo
 
 
 def look(generator: Generator, table: SliceTable, run: Run) -> list[Look]:
-    """The centre slice of each validation case."""
-    rows = spread(table, 1)
+    """The centre slice of the first `SHOWN` validation cases, the same at every look."""
+    rows = spread(table, 1)[:SHOWN]
     looks: list[Look] = []
     for batch in _chunks(table, rows, run, generator):
         pct = unit_to_hu(predict_batch(generator, batch.mr, run)).cpu().numpy()[:, 0]
         ct = unit_to_hu(batch.ct).cpu().numpy()[:, 0]
         mr, head = batch.mr.cpu().numpy()[:, 0], batch.head.cpu().numpy()[:, 0] > 0
-        cases = table.subject[rows[len(looks) : len(looks) + len(mr)]]
+        here = rows[len(looks) : len(looks) + len(mr)]
         looks += [
-            Look(str(case), *arrays) for case, *arrays in zip(cases, mr, ct, pct, head, strict=True)
+            Look(str(table.subject[row]), int(table.z[row]), float(table.pixel_mm[row]), *arrays)
+            for row, *arrays in zip(here, mr, ct, pct, head, strict=True)
         ]
     return looks
 

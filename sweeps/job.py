@@ -31,6 +31,8 @@ class Job(Frozen):
     """The sweep's own folder."""
     snapshots: tuple[int, ...]
     """Finished epochs kept in the store: forks, tens, the last one."""
+    looks: tuple[int, ...] = ()
+    """Finished epochs whose validation slices are kept for people: those, and one after a fork."""
 
     @cached_property
     def course(self) -> Course:
@@ -60,6 +62,30 @@ class Job(Frozen):
     def panels(self) -> Path:
         """Its pictures."""
         return Path(self.folder) / "panels" / self.leaf
+
+    @property
+    def slices(self) -> Path:
+        """Its pseudo-CT slices, an npz an epoch."""
+        return Path(self.folder) / "looks" / self.leaf
+
+    @property
+    def cases_looked_at(self) -> Path:
+        """MR, CT and head of those slices, the same for all leaves."""
+        return Path(self.folder) / "looks" / "cases.npz"
+
+    @property
+    def histograms(self) -> Path:
+        """Voxels by tissue and HU of its best pseudo-CTs."""
+        return Path(self.folder) / "histograms" / f"{self.leaf}.parquet"
+
+    @property
+    def volumes(self) -> Path:
+        """Its best pseudo-CT of the first case, small, for a viewer."""
+        return Path(self.folder) / "volumes" / self.leaf
+
+    def case_volume(self, case: str, name: str) -> Path:
+        """`ct`, `mr`, `head` or `skull` of a case, small, the same for all leaves."""
+        return Path(self.folder) / "volumes" / f"{case}_{name}.nii.gz"
 
     @property
     def scores(self) -> Path:

@@ -57,6 +57,12 @@ def write_scores(folder: Path, jobs: Sequence[Job]) -> None:
         _write(pd.concat(parts, ignore_index=True), path)
 
 
+def write_cases(folder: Path, data: Path) -> None:
+    """`cases.parquet`: the data folder's, with what is known of each case and who was refused."""
+    with renamed(folder / "cases.parquet") as temporary:
+        temporary.write_bytes((data / "cases.parquet").read_bytes())
+
+
 def write_trials(
     folder: Path,
     jobs: Sequence[Job],

@@ -18,29 +18,33 @@ def replay(job: Job, store: Store, history: Sequence[dict[str, float]]) -> None:
     spool.add_epochs(job.spool, history, carried=True)
     for snapshot in job.snapshots:
         if snapshot <= len(history):
-            for name, png in _pictures(store, job.key(snapshot)).items():
-                write_panel(job, name, png)
+            for name, content in _pictures(store, job.key(snapshot)).items():
+                write_look(job, name, content)
 
 
 def _pictures(store: Store, key: str) -> dict[str, bytes]:
-    """The panels of a stage; none where it is not there, or no more."""
+    """The panels and slices of a stage; none where it is not there, or no more."""
     try:
-        names = [name for name in store.names(key) if name.endswith(".png")]
+        names = [name for name in store.names(key) if name.endswith((".png", ".npz"))]
         return {name: store.get(key, name) for name in names}
     except Missing:
         return {}
 
 
-def write_panel(job: Job, name: str, png: bytes) -> None:
-    """Lay a panel into the sweep's folder and tell the spool, once."""
+def write_look(job: Job, name: str, content: bytes) -> None:
+    """Lay a look's file into the sweep's folder; the spool is told of an epoch's panel, once."""
+    if name.endswith(".npz"):
+        write_bytes(job.slices / name, content)
+        return
     path = job.panels / name
     picture = str(path.relative_to(job.folder))
     if spool.has_picture(job.spool, picture):
         return
-    write_bytes(path, png)
+    write_bytes(path, content)
     stem, _, case = name.removesuffix(".png").partition("_")
-    epoch, key = int(stem.removeprefix("epoch-")), f"val/panel_{case}"
-    spool.append(job.spool, {"kind": "image", "epoch": epoch, "key": key, "path": picture})
+    if stem != "best":
+        epoch, key = int(stem.removeprefix("epoch-")), f"val/panel_{case}"
+        spool.append(job.spool, {"kind": "image", "epoch": epoch, "key": key, "path": picture})
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -58,10 +62,11 @@ def copy_twin(job: Job, twin: Job, outcome: Outcome) -> None:
             for line in spool.epochs(twin.spool)
         ]
         spool.add_epochs(job.spool, rows, carried=True)
-        for picture in sorted(twin.panels.glob("epoch-*.png")):
-            write_panel(job, picture.name, picture.read_bytes())
-        for best in twin.panels.glob("best_*.png"):
-            write_bytes(job.panels / best.name, best.read_bytes())
+        for path in [*sorted(twin.panels.glob("*.png")), *twin.slices.glob("*.npz")]:
+            write_look(job, path.name, path.read_bytes())
+        for path in twin.volumes.glob("*.nii.gz"):
+            write_bytes(job.volumes / path.name, path.read_bytes())
+        write_bytes(job.histograms, twin.histograms.read_bytes())
         scores = pd.read_parquet(twin.scores).assign(trial=job.leaf)
         job.scores.parent.mkdir(parents=True, exist_ok=True)
         scores.to_parquet(job.scores)
@@ -73,4 +78,6 @@ def forget(job: Job) -> None:
     job.spool.unlink(missing_ok=True)
     job.outcome.unlink(missing_ok=True)
     job.scores.unlink(missing_ok=True)
-    shutil.rmtree(job.panels, ignore_errors=True)
+    job.histograms.unlink(missing_ok=True)
+    for folder in (job.panels, job.slices, job.volumes):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -145,6 +145,7 @@ def _write_tables(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) 
     records.write_recipe(sweep.folder, sweep.recipe, sweep.jobs)
     history = records.write_history(sweep.folder, sweep.jobs)
     records.write_scores(sweep.folder, sweep.jobs)
+    records.write_cases(sweep.folder, sweep.data)
     records.write_trials(
         sweep.folder, sweep.jobs, outcomes, sweep.paths, sweep.same, tracker.run_ids
     )

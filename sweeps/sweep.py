@@ -72,6 +72,7 @@ class Sweep:
 
     def _job(self, leaf: Leaf, course: Course) -> Job:
         cuts = [stage.last for stage in self.paths[leaf.name]]
+        kept = snapshots(leaf.run.epochs, [*cuts, *switch_epochs(self.recipe)])
         return Job(
             leaf=leaf.name,
             run=leaf.run,
@@ -79,7 +80,8 @@ class Sweep:
             data=str(self.data.resolve()),
             store=self.store.root,
             folder=str(self.folder.resolve()),
-            snapshots=snapshots(leaf.run.epochs, [*cuts, *switch_epochs(self.recipe)]),
+            snapshots=kept,
+            looks=tuple(sorted({*kept, *(cut + 1 for cut in cuts if cut < leaf.run.epochs)})),
         )
 
     def of(self, leaves: Sequence[Leaf]) -> "Sweep":

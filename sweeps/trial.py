@@ -5,11 +5,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from data_prep.cache import open_slices
-from data_prep.picture import draw_grid, error_tile, hu_tile, mr_tile
 from data_prep.shards import read_manifest
 from pct.finite import NonFinite
 from pct.model import Model
@@ -21,8 +19,9 @@ from pct.train import EpochEnd, TrainingData, fit, stop_reason
 from pct.validate import look
 from pct.world import from_first, rank
 from sweeps import spool
+from sweeps.evidence import Keeper, looks_of, write_shown_cases
 from sweeps.job import Job, Outcome, failed, write_outcome
-from sweeps.replay import replay, write_bytes, write_panel
+from sweeps.replay import replay, write_look
 from sweeps.stages import Commits, go_on_from
 from sweeps.store.store import Store
 
@@ -102,31 +101,14 @@ def stage_files(job: Job, state: TrainState, data: TrainingData) -> dict[str, by
     if rank():
         return {}
     files = {"state.pt": content, "history.json": json.dumps(state.history).encode()}
-    if state.epoch in job.snapshots:
-        panels = draw_panels(job, state.judged, data, f"epoch-{state.epoch:04d}")
-        files |= panels
-        for name, png in panels.items():
-            write_panel(job, name, png)
+    if state.epoch in job.looks:
+        looks = look(state.judged, data.val, job.run)
+        write_shown_cases(job, looks)
+        shown = looks_of(job, looks, f"epoch-{state.epoch:04d}")
+        files |= shown
+        for name, picture in shown.items():
+            write_look(job, name, picture)
     return files
-
-
-def draw_panels(job: Job, generator: Generator, data: TrainingData, stem: str) -> dict[str, bytes]:
-    """MR | CT | pCT | error of the centre slice of each validation case, as PNG."""
-    panels = {}
-    for seen in look(generator, data.val, job.run):
-        error = np.where(seen.head, seen.pct_hu - seen.ct_hu, 0.0)
-        tiles = [
-            mr_tile(seen.mr_unit, window=(-1.0, 1.0)),
-            hu_tile(seen.ct_hu),
-            hu_tile(seen.pct_hu),
-            error_tile(error),
-        ]
-        path = job.panels / f".{stem}_{seen.case}.draw.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draw_grid([tiles], titles=["MR", "CT", "pCT", "pCT - CT in the head"], path=path)
-        panels[f"{stem}_{seen.case}.png"] = path.read_bytes()
-        path.unlink()
-    return panels
 
 
 def best_model(job: Job, state: TrainState) -> Model:
@@ -146,9 +128,13 @@ def best_model(job: Job, state: TrainState) -> Model:
 def finish(job: Job, state: TrainState, data: TrainingData, *, reason: str, seconds: float) -> None:
     """Draw and score the best generator on the validation cases and write the outcome."""
     model = best_model(job, state)
-    for name, png in draw_panels(job, model.generator, data, "best").items():
-        write_bytes(job.panels / name, png)
-    scores = table(score_cases(model, Path(job.data), "val", trial=job.leaf))
+    looks = look(model.generator, data.val, job.run)
+    write_shown_cases(job, looks)
+    for name, picture in looks_of(job, looks, "best").items():
+        write_look(job, name, picture)
+    keep = Keeper(job)
+    scores = table(score_cases(model, Path(job.data), "val", trial=job.leaf, on_pct=keep))
+    keep.write()
     job.scores.parent.mkdir(parents=True, exist_ok=True)
     scores.to_parquet(job.scores)
     rows = cohort(scores).to_dict("records")

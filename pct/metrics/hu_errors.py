@@ -21,14 +21,16 @@ def mae_hu(pct_hu: HuVolume, ct_hu: HuVolume, mask: Mask) -> float:
     return total / count if count else float("nan")
 
 
-def mae_by_tissue(pct_hu: HuVolume, ct_hu: HuVolume, head: Mask) -> dict[str, float]:
-    """MAE in HU where the CT inside `head` is air (< -400), soft tissue, or bone (> 250 HU)."""
+def tissues(ct_hu: HuVolume, head: Mask) -> dict[str, Mask]:
+    """Inside `head`, by the CT: air (< -400 HU), soft tissue, bone (> 250 HU)."""
     air, bone = ct_hu < AIR_BELOW_HU, ct_hu > SKULL_HU
-    return {
-        "mae_air": mae_hu(pct_hu, ct_hu, head & air),
-        "mae_soft": mae_hu(pct_hu, ct_hu, head & ~air & ~bone),
-        "mae_bone": mae_hu(pct_hu, ct_hu, head & bone),
-    }
+    return {"air": head & air, "soft": head & ~air & ~bone, "bone": head & bone}
+
+
+def mae_by_tissue(pct_hu: HuVolume, ct_hu: HuVolume, head: Mask) -> dict[str, float]:
+    """MAE in HU of each of the CT's tissues inside `head`."""
+    parts = tissues(ct_hu, head)
+    return {f"mae_{tissue}": mae_hu(pct_hu, ct_hu, part) for tissue, part in parts.items()}
 
 
 def dice(a: Mask, b: Mask) -> float:

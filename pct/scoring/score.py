@@ -44,13 +44,18 @@ def score_cases(
     *,
     trial: str | None = None,
     on_case: Callable[[int, str], None] = lambda done, case: None,
+    on_pct: Callable[[CaseVolumes, Volume], None] = lambda case, pct: None,
 ) -> list[Score]:
-    """Predict every case of a split in 3D on its CT's grid and compare, in HU."""
+    """Predict every case of a split in 3D on its CT's grid and compare, in HU.
+
+    `on_pct` is handed each case with its pseudo-CT, `on_case` how many are done.
+    """
     split_sha = read_manifest(data).split_sha
     scores = []
     for done, subject in enumerate(list_cases(data, split), 1):
         case = read_volumes(data, subject)
-        for metric, value in score_case(model, case).items():
+        pct = predict_volume(model, case.mr, onto=case.ct.grid)
+        for metric, value in score_pct(pct, case).items():
             scores.append(
                 Score(
                     trial or model.name,
@@ -65,6 +70,7 @@ def score_cases(
                     model.run.background,
                 )
             )
+        on_pct(case, pct)
         on_case(done, subject)
     return scores
 
@@ -80,8 +86,7 @@ def score_pct(pct: Volume, case: CaseVolumes) -> dict[str, float]:
     The MR is brought to the CT's grid, and to [-1, 1] by its head's percentiles, however a model
     was trained: scores of different models must compare.
     """
-    with_mr = resample(field_of_view(case.mr), case.ct.grid, order=0).array
-    head, skull = (mask.with_array(mask.array & with_mr) for mask in (case.head, case.skull))
+    head, skull = masks_in_view(case)
     mr = resample(case.mr, case.ct.grid, fill=float(case.mr.array.min()))
     pct_hu, ct_hu, valid, bone, mr_raw = (
         np.ascontiguousarray(v.array.transpose(2, 1, 0)) for v in (pct, case.ct, head, skull, mr)
@@ -90,6 +95,13 @@ def score_pct(pct: Volume, case: CaseVolumes) -> dict[str, float]:
     mr_unit = mr_to_unit(mr_raw, *case.mr_head_window)
     scores = score_volume(pct_hu, ct_hu, valid, bone, (z, y, x), mr_unit=mr_unit)
     return scores | skull_scores(pct, head, skull, backend=case.mask_backend)
+
+
+def masks_in_view(case: CaseVolumes) -> tuple[Volume, Volume]:
+    """Head and skull as far as the MR shows them, on the CT's grid."""
+    with_mr = resample(field_of_view(case.mr), case.ct.grid, order=0).array
+    head, skull = (mask.with_array(mask.array & with_mr) for mask in (case.head, case.skull))
+    return head, skull
 
 
 def table(scores: Sequence[Score]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pct.batches import make_batch
 from pct.metrics.case import psnr, psnr_masked
 from pct.networks import Generator
 from pct.ngf import ngf
-from pct.validate import look, spread, validate
+from pct.validate import SHOWN, look, spread, validate
 from tests.pct.identity import Returns, identity
 from tests.tiny import disc_slices, tiny_run
 
@@ -130,3 +130,10 @@ def test_a_look_shows_the_centre_slice_of_each_case_in_hu():
         np.testing.assert_array_equal(one.head, table.valid[row])
         np.testing.assert_allclose(one.pct_hu, (one.mr_unit + 1) * 2000 - 1000, atol=1e-3)
         assert np.abs(one.mr_unit).max() <= 1
+        assert (one.z, one.pixel_mm) == (table.z[row], table.pixel_mm[row])
+
+
+def test_of_many_cases_the_first_by_their_ids_are_shown():
+    table = disc_slices(cases=SHOWN + 2, per_case=1)
+    seen = look(Returns(identity), table, tiny_run())
+    assert [one.case for one in seen] == sorted({str(case) for case in table.subject})[:SHOWN]

@@ -1,0 +1,120 @@
+"""What a sweep keeps for people to look at: slices, a volume, histograms, the cases."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_prep.schema import CASE_SCHEMA
+from data_prep.shards import list_cases, read_slices, read_volumes
+from pct.metrics.hu_errors import tissues
+from pct.model import load_model
+from pct.predict import predict_volume
+from pct.preview import preview_hu
+from pct.scoring.score import masks_in_view
+from pct.validate import look
+from sweeps.promote import write_model
+from sweeps.runner import Where
+from sweeps.session import run_sweep
+from tests.sweeps.small_sweep import Swept, counted_epochs, sweep_of
+
+FORKED = {"ngf": {"schedule": {"lambda_ngf": {0: 20, 11: {"keep": 20, "drop": 0}}}}}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, phantom_data, tracking) -> Swept:
+    sweep = sweep_of(tmp_path_factory.mktemp("evidence") / "sweep", phantom_data)
+    with counted_epochs() as trained:
+        result = run_sweep(sweep, tracking, Where(here=True))
+    return Swept(sweep, result, trained)
+
+
+@pytest.fixture(scope="module")
+def best(swept, tmp_path_factory):
+    job = next(job for job in swept.sweep.jobs if job.leaf == "ngf.drop")
+    folder = tmp_path_factory.mktemp("model") / "model"
+    write_model(job, swept.result.outcomes[job.leaf], folder, note="")
+    return load_model(folder)
+
+
+def test_slices_are_kept_of_the_fork_of_the_epoch_after_it_and_of_every_tenth(
+    tmp_path, phantom_data
+):
+    jobs = sweep_of(tmp_path / "sweep", phantom_data, FORKED, epochs=25).jobs
+    assert {job.leaf: job.looks for job in jobs} == {
+        "ngf.keep": (10, 11, 12, 20, 25),
+        "ngf.drop": (10, 11, 12, 20, 25),
+    }
+    assert {job.snapshots for job in jobs} == {(10, 11, 20, 25)}
+
+
+@pytest.mark.parametrize("leaf", ["never", "ngf.keep", "ngf.drop", "same"])
+def test_every_leaf_has_its_slices_at_each_look_and_at_its_best(swept, leaf):
+    names = {path.name for path in (swept.sweep.folder / "looks" / leaf).iterdir()}
+    assert names == {"best.npz", *(f"epoch-000{epoch}.npz" for epoch in range(1, 5))}
+
+
+def test_branches_share_the_slices_of_their_trunk_and_part_at_the_fork(swept):
+    keep, drop = (
+        [np.load(swept.sweep.folder / "looks" / leaf / f"epoch-000{n}.npz") for n in (2, 3)]
+        for leaf in ("ngf.keep", "ngf.drop")
+    )
+    for case in keep[0].files:
+        np.testing.assert_array_equal(keep[0][case], drop[0][case])
+        assert (keep[1][case] != drop[1][case]).any()
+
+
+def test_the_slices_are_those_the_best_generator_makes_of_the_same_cases(swept, best, phantom_data):
+    cases = np.load(swept.sweep.folder / "looks" / "cases.npz")
+    kept = np.load(swept.sweep.folder / "looks" / "ngf.drop" / "best.npz")
+    seen = look(best.generator, read_slices(phantom_data, "val"), best.run)
+    assert sorted(kept.files) == [one.case for one in seen]
+    for one in seen:
+        np.testing.assert_allclose(kept[one.case], one.pct_hu, atol=0.51)
+        np.testing.assert_array_equal(cases[f"{one.case}/ct_hu"], np.round(one.ct_hu))
+        np.testing.assert_array_equal(cases[f"{one.case}/head"], one.head)
+        np.testing.assert_allclose(cases[f"{one.case}/mr"], one.mr_unit, atol=1e-3)
+        assert cases[f"{one.case}/pixel_mm"] == one.pixel_mm
+        assert cases[f"{one.case}/z"] == one.z
+
+
+def test_the_first_case_is_kept_in_3d_beside_its_pseudo_ct(swept, best, phantom_data):
+    case = read_volumes(phantom_data, list_cases(phantom_data, "val")[0])
+    folder = swept.sweep.folder / "volumes"
+    ct, head = (nib.load(folder / f"{case.subject}_{name}.nii.gz") for name in ("ct", "head"))
+    pct = nib.load(folder / "ngf.drop" / f"{case.subject}.nii.gz")
+    want = preview_hu(predict_volume(best, case.mr, onto=case.ct.grid))
+    np.testing.assert_allclose(pct.affine, ct.affine)
+    np.testing.assert_allclose(pct.get_fdata(), want.array, atol=1)
+    assert pct.shape == ct.shape == head.shape
+    assert len(list((folder / "ngf.drop").iterdir())) == 1
+
+
+def test_the_histograms_count_the_voxels_of_every_case(swept, phantom_data):
+    table = pd.read_parquet(swept.sweep.folder / "histograms" / "ngf.drop.parquet")
+    cases = list_cases(phantom_data, "val")
+    assert sorted(table["case"].unique()) == cases
+    for subject in cases:
+        case = read_volumes(phantom_data, subject)
+        for tissue, mask in tissues(case.ct.array, masks_in_view(case)[0].array).items():
+            rows = table[(table["case"] == subject) & (table["tissue"] == tissue)]
+            assert set(rows.groupby("quantity")["voxels"].sum()) == {mask.sum()}
+
+
+def test_a_leaf_that_is_the_same_run_gets_the_same_evidence(swept):
+    for kind in ("looks", "volumes", "panels"):
+        one, two = (swept.sweep.folder / kind / leaf for leaf in ("same", "ngf.keep"))
+        assert {p.name: p.read_bytes() for p in one.iterdir()} == {
+            p.name: p.read_bytes() for p in two.iterdir()
+        }
+    one, two = (swept.sweep.folder / "histograms" / f"{n}.parquet" for n in ("same", "ngf.keep"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_the_case_table_lies_beside_the_results_and_nothing_temporary(swept, phantom_data):
+    table = pd.read_parquet(swept.sweep.folder / "cases.parquet")
+    assert list(table.columns) == CASE_SCHEMA.names
+    pd.testing.assert_frame_equal(table, pd.read_parquet(phantom_data / "cases.parquet"))
+    for kind in ("looks", "volumes", "panels", "histograms"):
+        hidden = [p for p in (swept.sweep.folder / kind).rglob("*") if p.name.startswith(".")]
+        assert hidden == []
