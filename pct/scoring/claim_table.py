@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from data_prep.words import counted
 from pct.scoring.bootstrap import LEVEL
 from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS, Comparison
 from pct.scoring.cohort import digits, plain, spell_count, spell_interval, titled
@@ -48,19 +49,24 @@ def heading(first: Comparison, question: Question, *, split: str, clustered: boo
     """Which runs are compared, and what counts as a patient."""
     how = "paired, branches of one trunk" if first.paired else "independent"
     who = "by the table of patients" if clustered else "each case its own"
-    seeds = f"{first.seeds[0]} and {first.seeds[1]} seeds ({how})"
+    seeds = f"{_seeds(first)} ({how})"
     return (
         f"{question.b} (B) against {question.a} (A), {split} split: {seeds}, "
-        f"{first.of} independent patients ({who})"
+        f"{counted(first.of, 'independent patient')} ({who})"
     )
+
+
+def _seeds(first: Comparison) -> str:
+    """`1 and 3 seeds`, or `1 seed each`."""
+    a, b = first.seeds
+    return f"{counted(a, 'seed')} each" if a == b else f"{a} and {counted(b, 'seed')}"
 
 
 def verdict(first: Comparison, question: Question) -> str:
     """What may be said of the metric in question, in one or two sentences."""
     if not first.is_enough:
         return (
-            f"No claim: {first.seeds[0]} and {first.seeds[1]} seeds, {first.patients} independent "
-            f"patients. A claim between settings needs at least {MIN_SEEDS} seeds of each and "
+            f"No claim: {_seeds(first)}, {counted(first.patients, 'independent patient')}. A claim between settings needs at least {MIN_SEEDS} seeds of each and "
             f"{MIN_PATIENTS} patients."
         )
     effect, unit = first.effect, first.unit

@@ -115,10 +115,10 @@ def test_a_declared_claim_is_judged_in_the_report(sweep_dir):
     ]
     declare(sweep_dir, a="exp1", b="exp2", on="mae_head")
     note = claim_note(write_scores(sweep_dir, rows))
-    assert note.startswith("exp2 (B) against exp1 (A), val split: 3 and 3 seeds (independent)")
+    assert note.startswith("exp2 (B) against exp1 (A), val split: 3 seeds each (independent)")
     assert "Claim, declared before the run: mae_head is lower by 9.6 HU with exp2" in note
     few = [row for row in rows if "@s3" not in row["trial"]]
-    assert "No claim: 2 and 2 seeds" in claim_note(write_scores(sweep_dir, few))
+    assert "No claim: 2 seeds each" in claim_note(write_scores(sweep_dir, few))
 
 
 def test_a_declared_claim_without_its_runs_does_not_stop_the_report(sweep_dir):

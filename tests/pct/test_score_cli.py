@@ -207,7 +207,7 @@ def test_a_claim_that_was_declared_is_printed_with_all_that_bears_on_it(capsys, 
     assert main(claim(tmp_path)) == 0
     head, titles, first, second, verdict = capsys.readouterr().out.splitlines()
     assert head == (
-        "exp2 (B) against exp1 (A), val split: 3 and 3 seeds (independent), "
+        "exp2 (B) against exp1 (A), val split: 3 seeds each (independent), "
         "6 independent patients (each case its own)"
     )
     for title in ("A/A spread", "95 % CI of B - A", "p (Holm)", "detectable", "kind"):
@@ -223,7 +223,7 @@ def test_below_three_seeds_the_claim_is_none_and_no_p_is_printed(capsys, tmp_pat
     call = claim(tmp_path / "scores.parquet", "exp1", "exp2", "--on", "mae_head")
     assert main(call) == 0
     out = capsys.readouterr().out
-    assert "No claim: 2 and 2 seeds, 6 independent patients." in out
+    assert "No claim: 2 seeds each, 6 independent patients." in out
     assert " p " not in out.splitlines()[1]
     assert "CI" not in out
     assert main([*call, "--json"]) == 0
@@ -242,7 +242,7 @@ def test_two_base_heads_are_two_patients_whatever_their_cases(capsys, tmp_path):
     assert main([*call, "--patients", str(heads)]) == 0
     out = capsys.readouterr().out
     assert "2 independent patients (by the table of patients)" in out
-    assert "No claim: 3 and 3 seeds, 2 independent patients." in out
+    assert "No claim: 3 seeds each, 2 independent patients." in out
 
 
 def test_no_difference_says_which_one_would_have_been_found(capsys, tmp_path):
