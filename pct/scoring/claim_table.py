@@ -66,7 +66,8 @@ def verdict(first: Comparison, question: Question) -> str:
     """What may be said of the metric in question, in one or two sentences."""
     if not first.is_enough:
         return (
-            f"No claim: {_seeds(first)}, {counted(first.patients, 'independent patient')}. A claim between settings needs at least {MIN_SEEDS} seeds of each and "
+            f"No claim: {_seeds(first)}, {counted(first.patients, 'independent patient')}. "
+            f"A claim between settings needs at least {MIN_SEEDS} seeds of each and "
             f"{MIN_PATIENTS} patients."
         )
     effect, unit = first.effect, first.unit
