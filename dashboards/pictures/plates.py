@@ -1,0 +1,192 @@
+"""Plates: rows of slices to be seen together, with the regions to zoom into. No drawing here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dashboards.load import Sweep, Trial
+from dashboards.pictures.choose import Branch, branches
+from dashboards.pictures.looks import Look, read_pct
+from dashboards.pictures.roi import Box, Roi, box_of
+from data_prep.picture import BONE, BRAIN, ERROR, Slice, Window
+
+Kind = Literal["mr", "hu", "error"]
+
+MR = Window(-1.0, 1.0)
+MARGIN_MM = 20.0
+MOST_NAMES, PER_ROW = 3, 3
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at a plate: a window (level/width) for each kind of picture in it."""
+
+    name: str
+    hu: Window
+    error: Window
+
+    def window(self, kind: Kind) -> Window:
+        """The window of that kind of picture; the MR has but one."""
+        return {"mr": MR, "hu": self.hu, "error": self.error}[kind]
+
+
+IN_BONE = View("Bone 400/2000 HU", BONE, ERROR)
+IN_BRAIN = View("Brain 40/80 HU", BRAIN, ERROR)
+WITHIN_200 = View("±200 HU", BONE, Window(-200.0, 200.0, diverging=True))
+WITHIN_1000 = View("±1000 HU", BONE, Window(-1000.0, 1000.0, diverging=True))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture and the words below it; `reference` marks the CT that regions are drawn on."""
+
+    image: Slice
+    kind: Kind
+    caption: str
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Pictures beside each other; None leaves a place empty."""
+
+    name: str
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True)
+class Plate:
+    """All that is seen of one case together; images are whole slices (y, x) in RAS order."""
+
+    look: Look
+    reference: tuple[Cell, ...]
+    """What all rows are compared with: it stands beside them."""
+    rows: tuple[Row, ...]
+    rois: tuple[Roi, ...]
+    views: tuple[View, ...]
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The regions in pixels of the whole slice."""
+        return tuple(box_of(roi, self.look) for roi in self.rois)
+
+    @property
+    def frame(self) -> tuple[slice, slice]:
+        """The part of the slice (y, x) that is drawn: the head, 20 mm around it, all regions."""
+        look, margin = self.look, round(MARGIN_MM / self.look.pixel_mm)
+        shown = np.zeros(look.head.shape, bool)
+        for box in self.boxes:
+            box.cut(shown)[:] = True
+        spans = []
+        for axis, pixels in enumerate(shown.shape):
+            head = np.flatnonzero(look.head.any(axis=1 - axis))
+            of_rois = np.flatnonzero(shown.any(axis=1 - axis))
+            ends = [*of_rois, *(np.clip([head[0] - margin, head[-1] + margin], 0, pixels - 1)
+                                if head.size else [0, pixels - 1])]  # fmt: skip
+            spans.append(slice(int(min(ends)), int(max(ends)) + 1))
+        return spans[0], spans[1]
+
+
+def evolution_plate(
+    sweep: Sweep, runs: Sequence[Trial], look: Look, rois: tuple[Roi, ...]
+) -> Plate | None:
+    """MR and CT, then a row a branch: its pseudo-CT epoch by epoch, the error of a run's last one.
+
+    Equal epochs stand below each other, a run's last beside its error. Epochs that runs share stand
+    once, in the row of their trunk. None where no epoch of any run was kept.
+    """
+    found = branches(sweep, runs)
+    if not found:
+        return None
+    columns = sorted({e for branch in found for e in branch.epochs if e != branch.final})
+    rows = tuple(
+        Row(_name(sweep, branch, found), _epochs(sweep, branch, look, columns)) for branch in found
+    )
+    reference = (Cell(look.mr, "mr", "MR"), _ct(look))
+    return Plate(look, reference, rows, rois, (IN_BONE, IN_BRAIN))
+
+
+def comparison_plate(
+    sweep: Sweep, pair: tuple[Trial, Trial], look: Look, rois: tuple[Roi, ...]
+) -> Plate | None:
+    """The CT, both runs' pseudo-CT by their best checkpoints, and what each differs from the CT by.
+
+    None where one of them kept no slice of its best checkpoint.
+    """
+    images = [(sweep.names_of(run), read_pct(sweep.folder, run.trial, look, epoch=None))
+              for run in pair]  # fmt: skip
+    seen = [(name, image) for name, image in images if image is not None]
+    if len(seen) < 2:
+        return None
+    cells = [Cell(image, "hu", name) for name, image in seen]
+    cells += [Cell(error_of(image, look), "error", f"{name} \N{MINUS SIGN} CT")
+              for name, image in seen]  # fmt: skip
+    row = Row("best checkpoints", tuple(cells))
+    return Plate(look, (_ct(look),), (row,), rois, (IN_BONE, IN_BRAIN))
+
+
+def error_plate(sweep: Sweep, runs: Sequence[Trial], look: Look) -> Plate | None:
+    """The CT and each run's error by its best checkpoint, with its mean and MAE in the head.
+
+    None where no run kept one.
+    """
+    cells = []
+    for run in runs:
+        image = read_pct(sweep.folder, run.trial, look, epoch=None)
+        if image is not None:
+            error = error_of(image, look)
+            cells.append(Cell(error, "error", f"{sweep.names_of(run)}: {in_head(error, look)}"))
+    rows = [cells[start : start + PER_ROW] for start in range(0, len(cells), PER_ROW)]
+    if not rows:
+        return None
+    drawn = tuple(Row("best checkpoints", tuple(row)) for row in rows)
+    return Plate(look, (_ct(look),), drawn, (), (WITHIN_200, WITHIN_1000))
+
+
+def error_of(pct_hu: Slice, look: Look) -> Slice:
+    """Pseudo-CT minus CT in HU, wide enough for any difference of two CTs."""
+    return pct_hu.astype(np.int32) - look.ct_hu.astype(np.int32)
+
+
+def in_head(error_hu: Slice, look: Look) -> str:
+    """Mean error and mean absolute error over the slice's head pixels, in words."""
+    inside = error_hu[look.head]
+    if not inside.size:
+        return "no head in this slice"
+    return f"mean {_signed(inside.mean())} HU, MAE {np.abs(inside).mean():.0f} HU"
+
+
+def _epochs(
+    sweep: Sweep, branch: Branch, look: Look, columns: Sequence[int]
+) -> tuple[Cell | None, ...]:
+    """A cell an epoch that is no run's last, one for the last, one for its error."""
+    cells = {}
+    for epoch in branch.epochs:
+        image = read_pct(sweep.folder, branch.runs[0].trial, look, epoch=epoch)
+        if image is not None:
+            cells[epoch] = Cell(image, "hu", f"epoch {epoch}")
+    placed = [cells.get(epoch) if epoch != branch.final else None for epoch in columns]
+    if branch.final is None:
+        return tuple(placed)
+    end = cells.get(branch.final)
+    error = end and Cell(error_of(end.image, look), "error", f"error, epoch {branch.final}")
+    return (*placed, end, error)
+
+
+def _name(sweep: Sweep, branch: Branch, found: Sequence[Branch]) -> str:
+    names = [sweep.names_of(run) for run in branch.runs]
+    if len(names) > 1:
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        return f"{', '.join(names[:MOST_NAMES])}{more}: their trunk, trained once"
+    parted = any(branch.runs[0] in other.runs for other in found if other != branch)
+    return f"{names[0]}, after the fork" if parted else names[0]
+
+
+def _ct(look: Look) -> Cell:
+    return Cell(look.ct_hu, "hu", "CT", reference=True)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.0f}".replace("-", "\N{MINUS SIGN}")
