@@ -61,7 +61,7 @@ def tile(image: Slice, window: Window) -> Tile:
 
 
 def small_png(image: Slice, window: Window) -> bytes:
-    """The same pixels as `tile` as a PNG of a byte each: greyscale, or with a palette of colours."""
+    """The pixels of `tile` as a PNG of a byte each: greyscale, or with a palette of colours."""
     drawn = Image.fromarray(_index(image, window))
     if window.diverging:
         drawn.putpalette(colour_table(window).tobytes())

@@ -46,7 +46,7 @@ def left_out(sweep: Sweep, shown: Sequence[Trial], *, where: str) -> str:
 
 
 def shown_epochs(sweep: Sweep, run: Trial, *, forks: Iterable[int]) -> tuple[int, ...]:
-    """A few kept epochs of a run: nearest to epoch 10, to each fork and to its end, and after forks.
+    """A few kept epochs: nearest to epoch 10, to each fork, to the run's end; and just after forks.
 
     In the thesis' sweep 10, 40, 41 and 70. Shorter runs begin at a seventh of their length;
     without forks four sevenths of it stand for one. Of equally near ones the earlier is taken.

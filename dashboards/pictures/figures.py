@@ -85,4 +85,5 @@ def _named_plates(sweep: Sweep, options: PictureOptions) -> Iterator[tuple[str, 
 
 def _slug(view: View) -> str:
     """bone, brain, 200 or 1000: the first word of letters or digits in the view's name."""
-    return re.findall(r"\w+", view.name)[0].lower()
+    first: str = re.findall(r"\w+", view.name)[0]
+    return first.lower()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ WIDTH_IN = 7.0
 """A page's text width."""
 MUTED = "#52606d"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType, so that a publisher can edit the words
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 8.0,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -78,11 +79,11 @@ def _add_legend(panels: Sequence[Axes], *, columns: int) -> None:
     """One legend under all panels, each name once."""
     figure = panels[0].get_figure(root=True)
     assert figure is not None
-    named = {}
+    named: dict[Any, Any] = {}
     for axes in panels:
         lines, labels = axes.get_legend_handles_labels()
-        named |= {label: line for label, line in zip(labels, lines, strict=True)}
+        named |= dict(zip(labels, lines, strict=True))
     height = figure.get_size_inches()[1]
     rows = -(-len(named) // columns)
     figure.tight_layout(rect=(0, min(0.5, (0.16 * rows + 0.05) / height), 1, 1))
-    figure.legend(named.values(), named.keys(), loc="lower center", ncols=columns, fontsize=7)
+    figure.legend(list(named.values()), list(named), loc="lower center", ncols=columns, fontsize=7)

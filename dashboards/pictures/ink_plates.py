@@ -1,6 +1,8 @@
 """A plate as a figure for a paper: its pictures pixel by pixel, zooms below, the scale once."""
 
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ from dashboards.pictures.roi import Box
 from data_prep.picture import Slice, Window, colour_table, tile
 
 ROI_COLOURS = ("#E69F00", "#56B4E9")
-GAP_IN, WORDS_IN, BAR_IN, LARGEST_IN = 0.05, 0.17, 0.4, 1.75
+GAP_IN, BAR_IN, LARGEST_IN = 0.05, 0.4, 1.75
+POINTS, LINE_IN, LETTER_IN = 6.5, 0.115, 0.054
+"""Of the words: their size, and the room that a line and a letter take."""
 
 
 def write_plate(plate: Plate, view: View, path: Path) -> None:
@@ -24,59 +28,96 @@ def write_plate(plate: Plate, view: View, path: Path) -> None:
     """
     beside = max(len(row.cells) for row in plate.rows)
     wide = min((WIDTH_IN - GAP_IN * beside) / (beside + 1), LARGEST_IN)
-    sizes = _Sizes.of(plate, wide)
+    sizes = _sizes(plate, wide)
     left, right = _stacked(plate.reference), plate.rows
     num_rows = max(len(left), len(right))
     width_in = (wide + GAP_IN) * (beside + 1) - GAP_IN
     height_in = num_rows * sizes.row + BAR_IN
     with drawn(path, height_in=height_in, width_in=width_in) as figure:
-        for place, row in enumerate([*left, *right]):
-            is_left = place < len(left)
-            from_top = (place if is_left else place - len(left)) * sizes.row
-            _draw_row(figure, plate, view, row, sizes, from_top, start=0 if is_left else 1)
+        page = _Page(figure, plate, view, sizes)
+        for start, stacked in enumerate((left, right)):
+            for place, row in enumerate(stacked):
+                _draw_row(page, row, from_top=place * sizes.row, start=start)
         if any(cell and cell.kind == "error" for row in right for cell in row.cells):
             _draw_bar(figure, view.error)
 
 
+@dataclass(frozen=True)
 class _Sizes:
-    """Sizes in inches of a cell's parts, from its width."""
+    """In inches: a cell's width, its picture's height, a zoom's side, the room for words."""
 
-    def __init__(self, wide: float, tall: float, zoom: float) -> None:
-        self.wide, self.tall, self.zoom = wide, tall, zoom
-        self.row = 2 * WORDS_IN + tall + zoom + GAP_IN
+    wide: float
+    tall: float
+    zoom: float
+    zooms: float
+    """The height of all rows of zooms."""
+    heading: float
+    caption: float
 
-    @classmethod
-    def of(cls, plate: Plate, wide: float) -> "_Sizes":
-        rows, columns = plate.frame
-        tall = wide * (rows.stop - rows.start) / (columns.stop - columns.start)
-        return cls(wide, tall, (wide - GAP_IN / 2) / 2 if plate.rois else 0.0)
+    @property
+    def row(self) -> float:
+        return self.heading + self.tall + self.zooms + 2 * GAP_IN + self.caption
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What is drawn, where, how."""
+
+    figure: Figure
+    plate: Plate
+    view: View
+    sizes: _Sizes
+
+
+def _sizes(plate: Plate, wide: float) -> _Sizes:
+    rows, columns = plate.frame
+    tall = wide * (rows.stop - rows.start) / (columns.stop - columns.start)
+    captions = [cell.caption for row in plate.rows for cell in row.cells if cell]
+    lines = max(len(_lines(caption, wide)) for caption in captions)
+    zoom, zoom_rows = (wide - GAP_IN / 2) / 2, -(-len(plate.rois) // 2)
+    return _Sizes(
+        wide, tall, zoom, zooms=zoom_rows * (zoom + GAP_IN / 2), heading=1.4 * LINE_IN,
+        caption=(lines + 0.5) * LINE_IN,
+    )  # fmt: skip
+
+
+def _lines(words: str, wide: float) -> list[str]:
+    return textwrap.wrap(words, max(8, int(wide / LETTER_IN))) or [""]
 
 
 def _stacked(cells: Sequence[Cell]) -> list[Row]:
     return [Row("", (cell,)) for cell in cells]
 
 
-def _draw_row(
-    figure: Figure, plate: Plate, view: View, row: Row, sizes: _Sizes, from_top: float, *, start: int
-) -> None:  # fmt: skip
-    """Heading, pictures, zooms and captions, `from_top` inches down, from column `start` on."""
-    _words(figure, start * (sizes.wide + GAP_IN), from_top + WORDS_IN * 0.75, row.name, bold=True)
+def _draw_row(page: _Page, row: Row, *, from_top: float, start: int) -> None:
+    """Heading and cells, `from_top` inches down, from column `start` on."""
+    sizes = page.sizes
+    room = int(sizes.wide * len(row.cells) / LETTER_IN)
+    name = textwrap.shorten(row.name, max(30, room), placeholder="...")
+    _words(page.figure, start * (sizes.wide + GAP_IN), from_top, [name], bold=True)
     for column, cell in enumerate(row.cells, start):
-        if cell is None:
-            continue
-        x, y = column * (sizes.wide + GAP_IN), from_top + WORDS_IN
-        window = view.window(cell.kind)
-        whole = _picture(figure, (x, y, sizes.wide, sizes.tall), cell.image[plate.frame], window)
-        for place, box in enumerate(plate.boxes):
-            edge = ROI_COLOURS[place % len(ROI_COLOURS)]
-            if cell.reference:
-                whole.add_patch(_square(plate, box, edge))
-            at = (x + (place % 2) * (sizes.zoom + GAP_IN / 2), y + sizes.tall + GAP_IN / 2)
-            if place < 2:
-                zoom = (*at, sizes.zoom, sizes.zoom)
-                _picture(figure, zoom, box.cut(cell.image), window, edge=edge)
-        below = y + sizes.tall + sizes.zoom + GAP_IN + WORDS_IN * 0.6
-        _words(figure, x, below, cell.caption)
+        if cell:
+            left = column * (sizes.wide + GAP_IN)
+            _draw_cell(page, cell, left=left, from_top=from_top + sizes.heading)
+
+
+def _draw_cell(page: _Page, cell: Cell, *, left: float, from_top: float) -> None:
+    """The picture, its zooms in two columns, the caption."""
+    figure, plate, sizes = page.figure, page.plate, page.sizes
+    window = page.view.window(cell.kind)
+    place = (left, from_top, sizes.wide, sizes.tall)
+    whole = _picture(figure, place, cell.image[plate.frame], window)
+    below = from_top + sizes.tall + GAP_IN / 2
+    for number, box in enumerate(plate.boxes):
+        edge = ROI_COLOURS[number % 2]
+        if cell.reference:
+            whole.add_patch(_square(plate, box, edge))
+        down, right = divmod(number, 2)
+        step = sizes.zoom + GAP_IN / 2
+        place = (left + right * step, below + down * step, sizes.zoom, sizes.zoom)
+        _picture(figure, place, box.cut(cell.image), window, edge=edge)
+    words_from = from_top + sizes.tall + sizes.zooms + GAP_IN
+    _words(figure, left, words_from, _lines(cell.caption, sizes.wide))
 
 
 def _picture(
@@ -103,10 +144,15 @@ def _square(plate: Plate, box: Box, edge: str) -> Rectangle:
     return Rectangle(corner, box.size, box.size, fill=False, edgecolor=edge, linewidth=0.8)
 
 
-def _words(figure: Figure, x: float, from_top: float, text: str, *, bold: bool = False) -> None:
+def _words(
+    figure: Figure, x: float, from_top: float, lines: Sequence[str], *, bold: bool = False
+) -> None:
+    """Lines of words below each other, the top of the first `from_top` inches down."""
     wide, tall = figure.get_size_inches()
     weight, colour = ("bold", "black") if bold else ("normal", MUTED)
-    figure.text(x / wide, 1 - from_top / tall, text, fontsize=6.5, fontweight=weight, color=colour)
+    for place, line in enumerate(lines, 1):
+        y = 1 - (from_top + place * LINE_IN) / tall
+        figure.text(x / wide, y, line, fontsize=POINTS, fontweight=weight, color=colour)
 
 
 def _draw_bar(figure: Figure, window: Window) -> None:
@@ -119,4 +165,4 @@ def _draw_bar(figure: Figure, window: Window) -> None:
     axes.tick_params(labelsize=6, length=2, width=0.5)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    _words(figure, 0.02 * wide + 1.5, tall - 0.22, "pCT \N{MINUS SIGN} CT (HU)")
+    _words(figure, 0.02 * wide + 1.5, tall - 0.22 - LINE_IN, ["pCT \N{MINUS SIGN} CT (HU)"])

@@ -9,7 +9,7 @@ import numpy as np
 
 from dashboards.pictures.plates import Cell, Plate, View
 from dashboards.pictures.roi import Box
-from data_prep.picture import Window, small_png
+from data_prep.picture import Slice, Window, small_png
 
 MOST_VIEWS = 2
 """As many as the style sheet can switch between."""
@@ -23,7 +23,8 @@ def switched(plates: Sequence[Plate], *, name: str) -> str:
     if not plates:
         return ""
     views = plates[0].views
-    assert len(views) <= MOST_VIEWS and all(plate.views == views for plate in plates)
+    assert len(views) <= MOST_VIEWS
+    assert all(plate.views == views for plate in plates)
     inputs = "".join(
         f'<input type="radio" class="view{place}" name="{name}" id="{name}-{place}"'
         f"{' checked' if place == 0 else ''}>"
@@ -47,13 +48,13 @@ def plate_html(plate: Plate) -> str:
         cells = [_cell(plate, row.name, cell) if cell else "<div></div>" for cell in row.cells]
         rows.append(heading + "".join(cells) + "<div></div>" * (columns - len(cells)))
         before = row.name
-    case = escape(f"Case {plate.look.case}")
+    case, share = escape(f"Case {plate.look.case}"), f"--columns:{columns};--share:{columns}fr"
     reference = "".join(_cell(plate, "reference", cell) for cell in plate.reference)
     return (
-        f'<h3>{case}</h3><div class="plate" style="--columns:{columns};--share:{columns}fr"><div class="reference">{reference}</div>'
+        f'<h3>{case}</h3><div class="plate" style="{share}">'
+        f'<div class="reference">{reference}</div>'
         f'<div class="scroll" tabindex="0" role="group" aria-label="{case}">'
-        f'<div class="rows">{"".join(rows)}</div></div></div>'
-        + _where(plate)
+        f'<div class="rows">{"".join(rows)}</div></div></div>' + _where(plate)
     )
 
 
@@ -80,7 +81,7 @@ def _cell(plate: Plate, row: str, cell: Cell) -> str:
     )
     marks = "".join(_mark(plate, box, place) for box, place in zip(boxes, count()))
     zooms = "".join(
-        f'<img class="zoom roi{place}{shown}" alt="{text}, zoom {place + 1}" '
+        f'<img class="zoom roi{place % 2}{shown}" alt="{text}, zoom {place + 1}" '
         f'width="{box.size}" height="{box.size}" src="{_source(box.cut(cell.image), window)}">'
         for box, place in zip(boxes, count())
         for window, shown in windows
@@ -96,7 +97,7 @@ def _mark(plate: Plate, box: Box, place: int) -> str:
     height, width = rows.stop - rows.start, columns.stop - columns.start
     top, left = rows.stop - (box.y + box.size), columns.stop - (box.x + box.size)
     return (
-        f'<i class="roi{place}" style="top:{top / height:.2%};left:{left / width:.2%};'
+        f'<i class="roi{place % 2}" style="top:{top / height:.2%};left:{left / width:.2%};'
         f'height:{box.size / height:.2%};width:{box.size / width:.2%}"></i>'
     )
 
@@ -119,7 +120,7 @@ def _each(windows: Sequence[Window]) -> list[tuple[Window, str]]:
     return [(window, f" in{place}") for place, window in enumerate(windows)]
 
 
-def _source(image: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", window: Window) -> str:
+def _source(image: Slice, window: Window) -> str:
     return f"data:image/png;base64,{base64.b64encode(small_png(image, window)).decode()}"
 
 

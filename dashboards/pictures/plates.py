@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dashboards.load import Sweep, Trial
 from dashboards.pictures.choose import Branch, branches
@@ -75,18 +76,12 @@ class Plate:
     @property
     def frame(self) -> tuple[slice, slice]:
         """The part of the slice (y, x) that is drawn: the head, 20 mm around it, all regions."""
-        look, margin = self.look, round(MARGIN_MM / self.look.pixel_mm)
-        shown = np.zeros(look.head.shape, bool)
-        for box in self.boxes:
-            box.cut(shown)[:] = True
-        spans = []
-        for axis, pixels in enumerate(shown.shape):
-            head = np.flatnonzero(look.head.any(axis=1 - axis))
-            of_rois = np.flatnonzero(shown.any(axis=1 - axis))
-            ends = [*of_rois, *(np.clip([head[0] - margin, head[-1] + margin], 0, pixels - 1)
-                                if head.size else [0, pixels - 1])]  # fmt: skip
-            spans.append(slice(int(min(ends)), int(max(ends)) + 1))
-        return spans[0], spans[1]
+        margin, boxes = round(MARGIN_MM / self.look.pixel_mm), self.boxes
+        of_rows, of_columns = (_span(self.look.head, axis, margin) for axis in (1, 0))
+        return (
+            _reaching(of_rows, [(box.y, box.y + box.size) for box in boxes]),
+            _reaching(of_columns, [(box.x, box.x + box.size) for box in boxes]),
+        )
 
 
 def evolution_plate(
@@ -182,6 +177,19 @@ def _name(sweep: Sweep, branch: Branch, found: Sequence[Branch]) -> str:
         return f"{', '.join(names[:MOST_NAMES])}{more}: their trunk, trained once"
     parted = any(branch.runs[0] in other.runs for other in found if other != branch)
     return f"{names[0]}, after the fork" if parted else names[0]
+
+
+def _span(mask: NDArray[np.bool_], over: int, margin: int) -> slice:
+    """From the first line with a True to the last and `margin` further; all where there is none."""
+    pixels = mask.shape[1 - over]
+    places = [int(place) for place in np.flatnonzero(mask.any(axis=over))] or [0, pixels - 1]
+    return slice(max(0, places[0] - margin), min(pixels, places[-1] + 1 + margin))
+
+
+def _reaching(span: slice, others: Sequence[tuple[int, int]]) -> slice:
+    """The span, made to reach over others, given by start and stop."""
+    starts, stops = zip((span.start, span.stop), *others, strict=True)
+    return slice(min(starts), max(stops))
 
 
 def _ct(look: Look) -> Cell:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dashboards.pictures.looks import Look
 from data_prep.errors import PctError
 from data_prep.picture import Slice
-from dashboards.pictures.looks import Look
 
 SIZE_MM = 40.0
 MOST_ROIS = 2
@@ -135,7 +135,10 @@ def _edges(ct_hu: Slice, head: NDArray[np.bool_], *, pixel_mm: float) -> NDArray
 
 
 def _sums(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Sums over all squares of `size` pixels that fit, by their lowest row and column."""
+    """Sums over all squares of `size` pixels that fit, by their lowest row and column.
+
+    Rounded to 1e-6, so that empty squares are 0 and equal ones equal whatever was summed before.
+    """
     total = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     inside = total[size:, size:] - total[:-size, size:] - total[size:, :-size]
-    return np.asarray(inside + total[:-size, :-size])
+    return np.asarray((inside + total[:-size, :-size]).round(6))

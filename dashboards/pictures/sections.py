@@ -17,7 +17,6 @@ from dashboards.pictures.plates import comparison_plate, error_plate, evolution_
 from dashboards.pictures.roi import Roi, refuse_unknown, rois_of
 from dashboards.pictures.tissue import read_histograms
 from dashboards.pictures.tissue_plots import error_figure, hu_figure, tissue_table
-from data_prep.words import counted
 
 EVOLUTION_NOTE = (
     "Every run shows the same slices, cut to the head and 20 mm around it, the patient's right on "
@@ -75,13 +74,14 @@ def shown_cases(looks: dict[str, Look], options: PictureOptions) -> list[Look]:
     return sorted(looks.values(), key=lambda look: look.case not in by_hand)[: options.num_cases]
 
 
-def evolution_html(sweep: Sweep, cases: Sequence[Look], options: PictureOptions, *, total: int) -> str:  # fmt: skip
+def evolution_html(
+    sweep: Sweep, cases: Sequence[Look], options: PictureOptions, *, total: int
+) -> str:
     """A plate a case: MR, CT, the pseudo-CT of each run epoch by epoch; "" without any."""
     runs = shown_runs(sweep)
     plates = [evolution_plate(sweep, runs, look, rois_of(look, options.rois)) for look in cases]
     drawn = switched([plate for plate in plates if plate], name="by-epoch")
-    more = counted(total - len(cases), "more case")
-    rest = f"The slices of {more} lie in {sweep.folder / 'looks'}."
+    rest = f"Of {total} cases {len(cases)} are shown; all lie in {sweep.folder / 'looks'}."
     notes = [EVOLUTION_NOTE, ROI_NOTE, left_out(sweep, runs, where="looks"),
              rest if total > len(cases) else ""]  # fmt: skip
     return drawn and drawn + _notes(notes)

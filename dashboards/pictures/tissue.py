@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dashboards.pictures.looks import BadLooks
 
-TISSUES = {"air": "Air, CT below −400 HU", "soft": "Soft tissue", "bone": "Bone, CT above 250 HU"}
+TISSUES = {"air": "Air, CT below \N{MINUS SIGN}400 HU", "soft": "Soft tissue",
+           "bone": "Bone, CT above 250 HU"}  # fmt: skip
 COLUMNS = ("case", "tissue", "quantity", "low", "width", "voxels")
 
 
@@ -53,7 +54,8 @@ def read_histograms(sweep_folder: Path, trial: str) -> pd.DataFrame | None:
 def histogram(table: pd.DataFrame, quantity: str, *, tissue: str | None) -> Histogram | None:
     """The shares of a quantity over all cases, in one tissue or (None) in the whole head.
 
-    Bins that hold nothing between the first and the last are filled in. None without voxels.
+    Bins that hold nothing are filled in, from one before the first to one after the last. None
+    without voxels.
     """
     rows = table[table["quantity"] == quantity]
     rows = rows if tissue is None else rows[rows["tissue"] == tissue]
@@ -62,6 +64,6 @@ def histogram(table: pd.DataFrame, quantity: str, *, tissue: str | None) -> Hist
         return None
     width = float(rows["width"].iloc[0])
     place = ((rows["low"] - rows["low"].min()) / width).round().astype(int)
-    voxels = np.bincount(place, weights=rows["voxels"])
-    middle = rows["low"].min() + width * (np.arange(len(voxels)) + 0.5)
+    voxels = np.pad(np.bincount(place, weights=rows["voxels"]), 1)
+    middle = rows["low"].min() + width * (np.arange(len(voxels)) - 0.5)
     return Histogram(middle, width, voxels / total, total)

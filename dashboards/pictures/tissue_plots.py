@@ -30,7 +30,7 @@ def error_figure(tables: Tables, *, colours: Mapping[str, str]) -> go.Figure:
                 figure.add_trace(line, row=place, col=1)
     figure.add_vline(0, line={"width": 1, "color": "#7b8794"})
     figure.update_xaxes(range=SHOWN_HU)
-    figure.update_xaxes(title="pCT − CT (HU)", row=len(TISSUES))
+    figure.update_xaxes(title="pCT \N{MINUS SIGN} CT (HU)", row=len(TISSUES))
     figure.update_yaxes(title="% of voxels", rangemode="tozero")
     return _laid_out(figure, height=640)
 
@@ -40,11 +40,12 @@ def hu_figure(tables: Tables, *, colours: Mapping[str, str]) -> go.Figure:
     figure = go.Figure()
     of_ct = next((h for t in tables.values() if (h := histogram(t, "ct_hu", tissue=None))), None)
     if of_ct:
-        figure.add_trace(_line(of_ct, "CT", CT_LINE))
+        figure.add_trace(_line(of_ct, "CT", CT_LINE, gaps=True))
     for name, table in tables.items():
         found = histogram(table, "pct_hu", tissue=None)
         if found:
-            figure.add_trace(_line(found, name, {"color": colours[name], "width": 2}))
+            line = {"color": colours[name], "width": 2}
+            figure.add_trace(_line(found, name, line, gaps=True))
     figure.update_xaxes(title="HU")
     figure.update_yaxes(title="% of voxels in the head", type="log", exponentformat="none")
     return _laid_out(figure, height=380)
@@ -71,19 +72,23 @@ def _numbers(table: pd.DataFrame) -> list[str]:
     return [*(cell.replace("-", "\N{MINUS SIGN}") for cell in cells), f"{total:,}"]
 
 
-def _line(found: Histogram, name: str, line: Mapping[str, object]) -> go.Scatter:
+def _line(
+    found: Histogram, name: str, line: Mapping[str, object], *, gaps: bool = False
+) -> go.Scatter:
+    """The shares in per cent; bins without a voxel are 0, or `gaps` where 0 cannot be drawn."""
     return go.Scatter(
         x=[round(float(value), 1) for value in found.middle],
-        y=[float(f"{100 * value:.4g}") if value else None for value in found.share],
+        y=[None if gaps and not value else float(f"{100 * value:.4g}") for value in found.share],
         name=name, legendgroup=name, mode="lines", line=line, connectgaps=False,
         hovertemplate="%{x:.0f} HU: %{y:.2g} %",
     )  # fmt: skip
 
 
 def _laid_out(figure: go.Figure, *, height: int) -> go.Figure:
-    told = set()
+    told: set[str] = set()
     for trace in figure.data:
-        trace.showlegend, _ = trace.name not in told, told.add(trace.name)
+        trace.showlegend = trace.name not in told
+        told.add(trace.name)
     figure.update_xaxes(**AXIS)
     figure.update_yaxes(**AXIS)
     figure.update_annotations(font={"size": 13, "color": INK})
