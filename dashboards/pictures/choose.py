@@ -1,8 +1,9 @@
 """What is shown of a sweep: which runs, which of their epochs, which two beside each other."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dashboards.load import Sweep, Trial
 from dashboards.pictures.looks import kept_epochs
@@ -11,21 +12,22 @@ from pct.scoring.declared import declared_in
 
 MOST_RUNS = 6
 EARLY = 10
-MOST_FORKS = 2
 
 
 class NoSuchTrial(PctError):
     """A trial was asked for that the sweep does not hold."""
 
 
+Moments = tuple[int | None, int | None, int | None, int | None]
+"""Kept epochs: early, at the fork (or midway), just after it, last; None where there is none."""
+
+
 @dataclass(frozen=True)
 class Branch:
-    """Runs that share the stage in which the epochs lie: a trunk, or one run alone."""
+    """Moments of runs that share the stages in which they lie: a trunk's, or one run's own."""
 
     runs: tuple[Trial, ...]
-    epochs: tuple[int, ...]
-    final: int | None
-    """The last of them where it is also the last that is shown of the one run."""
+    moments: Moments
 
 
 def shown_runs(sweep: Sweep, *, limit: int = MOST_RUNS) -> tuple[Trial, ...]:
@@ -45,45 +47,61 @@ def left_out(sweep: Sweep, shown: Sequence[Trial], *, where: str) -> str:
     )
 
 
-def shown_epochs(sweep: Sweep, run: Trial, *, forks: Iterable[int]) -> tuple[int, ...]:
-    """A few kept epochs: nearest to epoch 10, to each fork, to the run's end; and just after forks.
+def moments_of(sweep: Sweep, run: Trial) -> Moments:
+    """The kept epochs nearest to epoch 10, to the run's last fork, to its end; one after the fork.
 
     In the thesis' sweep 10, 40, 41 and 70. Shorter runs begin at a seventh of their length;
-    without forks four sevenths of it stand for one. Of equally near ones the earlier is taken.
+    without a fork four sevenths of it stand for one. Of equally near ones the earlier is taken. An
+    epoch that would be shown twice keeps its later place.
     """
     kept = kept_epochs(sweep.folder, run.trial)
     if not kept:
-        return ()
+        return None, None, None, None
+    forks = own_forks(sweep, run)
     early = min(EARLY, round(run.epochs / 7))
-    middle = [fork for fork in forks if fork < run.epochs] or [round(run.epochs * 4 / 7)]
-    wanted = [early, *middle, run.epochs]
-    chosen = {_nearest(kept, to) for to in wanted}
-    return tuple(sorted(chosen | ({fork + 1 for fork in forks} & set(kept))))
+    middle = forks[-1] if forks else round(run.epochs * 4 / 7)
+    near = [_nearest(kept, epoch) for epoch in (early, middle, run.epochs)]
+    after = middle + 1 if forks and middle + 1 in kept else None
+    wanted = (near[0], near[1], after, near[2])
+    first, second, third, last = (
+        epoch if epoch not in wanted[place + 1 :] else None for place, epoch in enumerate(wanted)
+    )
+    return first, second, third, last
+
+
+def own_forks(sweep: Sweep, run: Trial) -> tuple[int, ...]:
+    """Finished epochs after which another run parts from this one."""
+    after = {before.key: later.key for before, later in pairwise(run.stages)}
+    parted = {
+        before.last
+        for other in sweep.runs
+        for before, later in pairwise(other.stages)
+        if after.get(before.key, later.key) != later.key
+    }
+    return tuple(sorted(parted))
 
 
 def branches(sweep: Sweep, runs: Sequence[Trial]) -> list[Branch]:
-    """The shown epochs of the runs, each once: those in a shared stage stand with all its runs.
+    """The moments of the runs, each once: those in a shared stage stand with all runs they are of.
 
     A branch before those that part from it, runs in the order given.
     """
-    forks = _ends(sweep.fork_epochs)
-    shown = {run.trial: shown_epochs(sweep, run, forks=forks) for run in runs}
-    owners: dict[tuple[str, int], list[str]] = {}
+    moments = {run.trial: moments_of(sweep, run) for run in runs}
+    owners: dict[tuple[str, int, int], list[str]] = {}
     for run in runs:
-        for epoch in shown[run.trial]:
-            owners.setdefault((stage_key(run, epoch), epoch), []).append(run.trial)
-    epochs: dict[tuple[str, ...], list[int]] = {}
-    for (_, epoch), together in owners.items():
-        epochs.setdefault(tuple(together), []).append(epoch)
-    place = {run.trial: place for place, run in enumerate(runs)}
-    order = sorted(epochs, key=lambda names: (place[names[0]], -len(names)))
+        for place, epoch in enumerate(moments[run.trial]):
+            if epoch is not None:
+                owners.setdefault((stage_key(run, epoch), place, epoch), []).append(run.trial)
+    found: dict[tuple[str, ...], dict[int, int]] = {}
+    for (_, place, epoch), together in owners.items():
+        found.setdefault(tuple(together), {})[place] = epoch
+    order = {run.trial: number for number, run in enumerate(runs)}
     return [
         Branch(
-            runs=tuple(runs[place[name]] for name in names),
-            epochs=tuple(sorted(epochs[names])),
-            final=shown[names[0]][-1] if names == (names[0],) else None,
+            runs=tuple(runs[order[name]] for name in names),
+            moments=(at.get(0), at.get(1), at.get(2), at.get(3)),
         )
-        for names in order
+        for names, at in sorted(found.items(), key=lambda one: (order[one[0][0]], -len(one[0])))
     ]
 
 
@@ -139,8 +157,3 @@ def _best_named(sweep: Sweep, name: str) -> Trial | None:
 
 def _nearest(kept: Sequence[int], wanted: int) -> int:
     return min(kept, key=lambda epoch: (abs(epoch - wanted), epoch))
-
-
-def _ends(forks: tuple[int, ...]) -> tuple[int, ...]:
-    """The first and the last of many."""
-    return forks if len(forks) <= MOST_FORKS else (forks[0], forks[-1])

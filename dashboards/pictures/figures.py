@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dashboards.curves import has_metric
-from dashboards.load import Sweep, Trial
-from dashboards.pictures.choose import shown_runs, two_to_compare
+from dashboards.load import Sweep
+from dashboards.pictures.choose import own_forks, shown_runs, two_to_compare
 from dashboards.pictures.ink_curves import NGF, PSNR, write_curves, write_error_histograms
 from dashboards.pictures.ink_plates import write_plate
 from dashboards.pictures.looks import read_cases
@@ -46,20 +46,10 @@ def _curves(sweep: Sweep, folder: Path) -> Iterator[str]:
     if has_metric(sweep, PSNR):
         write_curves(sweep, runs, [PSNR], folder / "psnr")
         yield "psnr"
-    forked = [run for run in runs if _forks(sweep, run)]
+    forked = [run for run in runs if own_forks(sweep, run)]
     if forked and has_metric(sweep, PSNR) and has_metric(sweep, NGF):
         write_curves(sweep, forked, [PSNR, NGF], folder / "switch")
         yield "switch"
-
-
-def _forks(sweep: Sweep, run: Trial) -> bool:
-    """Whether a shared stage of the run ends at a fork."""
-    trunks = {(stage.last, stage.key) for other in sweep.runs if other != run
-              for stage in other.stages}  # fmt: skip
-    return any(
-        stage.last in sweep.fork_epochs and (stage.last, stage.key) in trunks
-        for stage in run.stages
-    )
 
 
 def _plates(sweep: Sweep, folder: Path, options: PictureOptions) -> Iterator[str]:

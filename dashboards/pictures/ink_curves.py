@@ -25,7 +25,7 @@ def write_curves(sweep: Sweep, runs: Sequence[Trial], metrics: Sequence[str], pa
     with drawn(path, height_in=2.3 * len(metrics) + LEGEND_BELOW_IN) as figure:
         for place, metric in enumerate(metrics, 1):
             axes = figure.add_subplot(len(metrics), 1, place)
-            _draw_metric(axes, sweep, runs, metric)
+            draw_metric(axes, sweep, runs, metric)
             if place == len(metrics):
                 axes.set_xlabel("epoch")
         _add_legend(figure.axes, columns=3)
@@ -51,7 +51,8 @@ def write_error_histograms(
         _add_legend(figure.axes, columns=3)
 
 
-def _draw_metric(axes: Axes, sweep: Sweep, runs: Sequence[Trial], metric: str) -> None:
+def draw_metric(axes: Axes, sweep: Sweep, runs: Sequence[Trial], metric: str) -> None:
+    """A line a run: solid where it trained the epochs itself, dashed where they were carried."""
     colours = trial_colours(sweep)
     for run in runs:
         rows = sweep.history.query("trial == @run.trial and metric == @metric")

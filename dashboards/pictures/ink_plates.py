@@ -94,7 +94,7 @@ def _draw_row(page: _Page, row: Row, *, from_top: float, start: int) -> None:
     sizes = page.sizes
     room = int(sizes.wide * len(row.cells) / LETTER_IN)
     name = textwrap.shorten(row.name, max(30, room), placeholder="...")
-    _words(page.figure, start * (sizes.wide + GAP_IN), from_top, [name], bold=True)
+    _words(page.figure, start * (sizes.wide + GAP_IN), from_top, [name], colour="black")
     for column, cell in enumerate(row.cells, start):
         if cell:
             left = column * (sizes.wide + GAP_IN)
@@ -145,14 +145,13 @@ def _square(plate: Plate, box: Box, edge: str) -> Rectangle:
 
 
 def _words(
-    figure: Figure, x: float, from_top: float, lines: Sequence[str], *, bold: bool = False
+    figure: Figure, x: float, from_top: float, lines: Sequence[str], *, colour: str = MUTED
 ) -> None:
     """Lines of words below each other, the top of the first `from_top` inches down."""
     wide, tall = figure.get_size_inches()
-    weight, colour = ("bold", "black") if bold else ("normal", MUTED)
     for place, line in enumerate(lines, 1):
         y = 1 - (from_top + place * LINE_IN) / tall
-        figure.text(x / wide, y, line, fontsize=POINTS, fontweight=weight, color=colour)
+        figure.text(x / wide, y, line, fontsize=POINTS, color=colour)
 
 
 def _draw_bar(figure: Figure, window: Window) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -87,18 +88,16 @@ class Plate:
 def evolution_plate(
     sweep: Sweep, runs: Sequence[Trial], look: Look, rois: tuple[Roi, ...]
 ) -> Plate | None:
-    """MR and CT, then a row a branch: its pseudo-CT epoch by epoch, the error of a run's last one.
+    """Beside MR and CT a row a branch: its pseudo-CT early, at the fork, after it, last, its error.
 
-    Equal epochs stand below each other, a run's last beside its error. Epochs that runs share stand
-    once, in the row of their trunk. None where no epoch of any run was kept.
+    Epochs that runs share stand once, in the row of their trunk. None where none was kept.
     """
     found = branches(sweep, runs)
     if not found:
         return None
-    columns = sorted({e for branch in found for e in branch.epochs if e != branch.final})
-    rows = tuple(
-        Row(_name(sweep, branch, found), _epochs(sweep, branch, look, columns)) for branch in found
-    )
+    drawn = [(_name(sweep, branch, found), _moments(sweep, branch, look)) for branch in found]
+    used = [any(cells[place] for _, cells in drawn) for place in range(len(drawn[0][1]))]
+    rows = tuple(Row(name, tuple(compress(cells, used))) for name, cells in drawn)
     reference = (Cell(look.mr, "mr", "MR"), _ct(look))
     return Plate(look, reference, rows, rois, (IN_BONE, IN_BRAIN))
 
@@ -153,21 +152,18 @@ def in_head(error_hu: Slice, look: Look) -> str:
     return f"mean {_signed(inside.mean())} HU, MAE {np.abs(inside).mean():.0f} HU"
 
 
-def _epochs(
-    sweep: Sweep, branch: Branch, look: Look, columns: Sequence[int]
-) -> tuple[Cell | None, ...]:
-    """A cell an epoch that is no run's last, one for the last, one for its error."""
-    cells = {}
-    for epoch in branch.epochs:
+def _moments(sweep: Sweep, branch: Branch, look: Look) -> list[Cell | None]:
+    """A cell a moment, then the error of the last one."""
+    cells: list[Cell | None] = []
+    for epoch in branch.moments:
+        if epoch is None:
+            cells.append(None)
+            continue
         image = read_pct(sweep.folder, branch.runs[0].trial, look, epoch=epoch)
-        if image is not None:
-            cells[epoch] = Cell(image, "hu", f"epoch {epoch}")
-    placed = [cells.get(epoch) if epoch != branch.final else None for epoch in columns]
-    if branch.final is None:
-        return tuple(placed)
-    end = cells.get(branch.final)
-    error = end and Cell(error_of(end.image, look), "error", f"error, epoch {branch.final}")
-    return (*placed, end, error)
+        cells.append(None if image is None else Cell(image, "hu", f"epoch {epoch}"))
+    last = cells[-1]
+    error = last and Cell(error_of(last.image, look), "error", f"error, {last.caption}")
+    return [*cells, error]
 
 
 def _name(sweep: Sweep, branch: Branch, found: Sequence[Branch]) -> str:

@@ -9,7 +9,8 @@ from dashboards.pictures.choose import (
     NoSuchTrial,
     branches,
     left_out,
-    shown_epochs,
+    moments_of,
+    own_forks,
     shown_runs,
     two_to_compare,
 )
@@ -41,23 +42,55 @@ def thesis_sweep(folder, kept):
 
 def test_the_thesis_shows_epochs_10_40_41_and_70(sweep_dir):
     sweep = thesis_sweep(sweep_dir, [10, 20, 30, 40, 41, 50, 60, 70])
-    assert shown_epochs(sweep, sweep.runs[0], forks=(40,)) == (10, 40, 41, 70)
-    assert shown_epochs(sweep, sweep.runs[0], forks=()) == (10, 40, 70)
+    assert [moments_of(sweep, run) for run in sweep.runs] == [(10, 40, 41, 70)] * 2
+
+
+def test_a_run_that_never_forked_shows_the_same_epochs_but_none_after_a_fork(sweep_dir):
+    write_table(sweep_dir, "trials.parquet", [trial_row("exp1", [], epochs=70)])
+    keep_epochs(sweep_dir, "exp1", range(10, 71, 10))
+    sweep = load_sweep(sweep_dir)
+    assert moments_of(sweep, sweep.runs[0]) == (10, 40, None, 70)
 
 
 def test_where_an_epoch_was_not_kept_the_nearest_is_shown_the_earlier_of_two(sweep_dir):
     sweep = thesis_sweep(sweep_dir, [7, 13, 38, 42, 60])
-    assert shown_epochs(sweep, sweep.runs[0], forks=(40,)) == (7, 38, 60)
+    assert moments_of(sweep, sweep.runs[0]) == (7, 38, None, 60)
+
+
+def test_an_epoch_is_shown_in_one_place_only(sweep_dir):
+    sweep = thesis_sweep(sweep_dir, [41, 70])
+    assert moments_of(sweep, sweep.runs[0]) == (None, None, 41, 70)
+
+
+def test_each_branch_of_several_switches_shows_its_own_fork(sweep_dir):
+    first, second = stage(1, 20, "a", 1.0), stage(21, 40, "b", 1.0)
+    rows = [
+        trial_row("keep", [first, second, stage(41, 70, "c", 1.0)], epochs=70),
+        trial_row("late", [first, second, stage(41, 70, "d", 0.0)], epochs=70),
+        trial_row("soon", [first, stage(21, 70, "e", 0.0)], epochs=70),
+    ]
+    write_table(sweep_dir, "trials.parquet", rows)
+    for row in rows:
+        keep_epochs(sweep_dir, row["trial"], [10, 20, 21, 30, 40, 41, 50, 60, 70])
+    sweep = load_sweep(sweep_dir)
+    assert [own_forks(sweep, run) for run in sweep.runs] == [(20, 40), (20, 40), (20,)]
+    assert [([run.trial for run in b.runs], b.moments) for b in branches(sweep, sweep.runs)] == [
+        (["keep", "late", "soon"], (10, None, None, None)),
+        (["keep", "late"], (None, 40, None, None)),
+        (["keep"], (None, None, 41, 70)),
+        (["late"], (None, None, 41, 70)),
+        (["soon"], (None, 20, 21, 70)),
+    ]
 
 
 def test_a_trunk_is_shown_once_and_each_branch_from_where_it_parts(looks_dir):
     sweep = load_sweep(looks_dir)
     found = branches(sweep, sweep.runs)
-    assert [([run.trial for run in b.runs], b.epochs, b.final) for b in found] == [
-        (["never"], (1, 3, 4, 6), 6),
-        (["exp.keep", "exp.drop"], (1, 3), None),
-        (["exp.keep"], (4, 6), 6),
-        (["exp.drop"], (4, 6), 6),
+    assert [([run.trial for run in b.runs], b.moments) for b in found] == [
+        (["never"], (1, 3, None, 6)),
+        (["exp.keep", "exp.drop"], (1, 3, None, None)),
+        (["exp.keep"], (None, None, 4, 6)),
+        (["exp.drop"], (None, None, 4, 6)),
     ]
 
 

@@ -5,15 +5,21 @@ import subprocess
 import sys
 import zlib
 
-import numpy as np
 import pytest
 from looks_folder import write_histograms, write_looks
+from matplotlib.figure import Figure
 from PIL import Image
-from sweep_folder import trial_row, write_table
+from sweep_folder import history_rows, trial_row, write_sweep, write_table
 
+from dashboards.curves import trial_colours
 from dashboards.load import load_sweep
 from dashboards.pictures.figures import write_figures
-from dashboards.pictures.ink_curves import PSNR, write_curves
+from dashboards.pictures.ink import MUTED
+from dashboards.pictures.ink_curves import NGF, NGF_OF_CT, PSNR, draw_metric, write_curves
+from dashboards.pictures.ink_plates import write_plate
+from dashboards.pictures.looks import read_cases
+from dashboards.pictures.plates import IN_BONE, comparison_plate
+from dashboards.pictures.roi import rois_of
 from dashboards.pictures.sections import PictureOptions
 
 ONE_CASE = PictureOptions(num_cases=1)
@@ -21,8 +27,6 @@ ONE_CASE = PictureOptions(num_cases=1)
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    from sweep_folder import write_sweep
-
     folder = tmp_path_factory.mktemp("paper") / "demo"
     write_sweep(folder)
     write_looks(folder)
@@ -70,11 +74,17 @@ def test_pictures_in_a_pdf_keep_their_own_pixels(written):
     assert (10, 10) in sizes  # a zoom of 40 mm at 4 mm a pixel
 
 
-def test_the_same_sweep_gives_the_same_bytes(written):
+def test_the_same_sweep_gives_the_same_bytes(written, tmp_path):
     sweep = load_sweep(written[0].parents[1])
-    before = {path: path.read_bytes() for path in written}
-    again = write_figures(sweep, written[0].parent, ONE_CASE)
-    assert [path.name for path in again if before[path] != path.read_bytes()] == []
+    look = read_cases(sweep.folder)["p01"]
+    pair = (sweep.runs[1], sweep.runs[0])
+    plate = comparison_plate(sweep, pair, look, rois_of(look, ()))
+    write_plate(plate, IN_BONE, tmp_path / "beside_p01_bone")
+    write_curves(sweep, sweep.runs, [PSNR], tmp_path / "psnr")
+    before = {path.name: path.read_bytes() for path in written}
+    again = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(again) == 4
+    assert {name for name, content in again.items() if before[name] != content} == set()
 
 
 def test_a_sweep_without_slices_or_forks_has_the_psnr_curve_alone(sweep_dir):
@@ -83,16 +93,31 @@ def test_a_sweep_without_slices_or_forks_has_the_psnr_curve_alone(sweep_dir):
     assert [path.name for path in paths] == ["psnr.png", "psnr.pdf"]
 
 
-def test_a_curve_is_drawn_in_its_runs_colour_and_its_fork_is_marked(sweep_dir, tmp_path):
-    sweep = load_sweep(sweep_dir)
-    write_curves(sweep, sweep.runs, [PSNR], tmp_path / "psnr")
-    with Image.open(tmp_path / "psnr.png") as image:
-        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
-    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00), (0x11, 0x77, 0x33)):
-        assert (pixels == colour).all(axis=1).sum() > 1000
-    words = content_of(tmp_path / "psnr.pdf")
-    assert words.count(b"1 0 0 rg") == 0  # nothing falls back to a default colour
-    assert (tmp_path / "psnr.pdf").stat().st_size < 100_000
+def test_curves_bear_their_runs_colour_and_the_fork_is_marked(sweep_dir):
+    sweep, axes = load_sweep(sweep_dir), Figure().add_subplot()
+    draw_metric(axes, sweep, sweep.runs, PSNR)
+    colours = trial_colours(sweep)
+    drawn = [(line.get_color(), line.get_linestyle(), list(line.get_xdata()))
+             for line in axes.lines]  # fmt: skip
+    assert drawn == [
+        (colours["never"], "-", [1, 2, 3, 4, 5, 6]),
+        (colours["exp.keep"], "-", [1, 2, 3, 4, 5, 6]),
+        (colours["exp.drop"], "--", [1, 2, 3]),
+        (colours["exp.drop"], "-", [3, 4, 5, 6]),
+        (MUTED, "--", [3, 3]),
+    ]
+    assert [text.get_text() for text in axes.texts] == ["fork 3"]
+    assert axes.get_legend_handles_labels()[1] == ["never", "exp.keep = always", "exp.drop"]
+
+
+def test_the_ngf_of_the_ct_itself_is_a_line_across(sweep_dir):
+    known = {"trial": "never", "epoch": 1, "metric": NGF_OF_CT, "value": 0.77, "carried": False}
+    write_table(sweep_dir, "history.parquet", [*history_rows(), known])
+    sweep, axes = load_sweep(sweep_dir), Figure().add_subplot()
+    draw_metric(axes, sweep, sweep.runs[:1], NGF)
+    assert [list(line.get_ydata()) for line in axes.lines if line.get_label() == "CT"] == [
+        [0.77, 0.77]
+    ]
 
 
 def test_no_display_and_no_pyplot_is_asked_for():

@@ -34,19 +34,22 @@ def captions(row):
     return [cell.caption if cell else "" for cell in row.cells]
 
 
-def test_rows_are_branches_with_equal_epochs_below_each_other(looks_dir):
+def test_rows_are_branches_with_like_moments_below_each_other(looks_dir):
     plate = first_plate(looks_dir)
     assert [cell.caption for cell in plate.reference] == ["MR", "CT"]
     assert [(row.name, captions(row)) for row in plate.rows] == [
-        ("never", ["epoch 1", "epoch 3", "epoch 4", "epoch 6", "error, epoch 6"]),
-        ("exp.keep = always, exp.drop: their trunk, trained once", ["epoch 1", "epoch 3", ""]),
+        ("never", ["epoch 1", "epoch 3", "", "epoch 6", "error, epoch 6"]),
+        (
+            "exp.keep = always, exp.drop: their trunk, trained once",
+            ["epoch 1", "epoch 3", "", "", ""],
+        ),
         ("exp.keep = always, after the fork", ["", "", "epoch 4", "epoch 6", "error, epoch 6"]),
         ("exp.drop, after the fork", ["", "", "epoch 4", "epoch 6", "error, epoch 6"]),
     ]
 
 
-def test_the_last_epoch_of_a_short_run_stays_a_column_for_a_longer_one(sweep_dir):
-    write_looks(sweep_dir, trials=("short", "long"), epochs=(1, 3, 6))
+def test_without_a_fork_no_place_is_left_for_the_epoch_after_it(sweep_dir):
+    write_looks(sweep_dir, trials=("short", "long"), epochs=(1, 2, 3, 6))
     (sweep_dir / "looks/short/epoch-0006.npz").unlink()
     rows = [
         trial_row("short", [stage(1, 3, "s", 0.0)], epochs=3, best_epoch=3),
@@ -54,7 +57,7 @@ def test_the_last_epoch_of_a_short_run_stays_a_column_for_a_longer_one(sweep_dir
     ]
     write_table(sweep_dir, "trials.parquet", rows)
     assert [captions(row) for row in first_plate(sweep_dir).rows] == [
-        ["epoch 1", "", "epoch 3", "error, epoch 3"],
+        ["epoch 1", "epoch 2", "epoch 3", "error, epoch 3"],
         ["epoch 1", "epoch 3", "epoch 6", "error, epoch 6"],
     ]
 
