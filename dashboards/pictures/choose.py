@@ -116,6 +116,14 @@ def family(trial: str) -> str:
     return re.split(r"[.@]", trial, maxsplit=1)[0]
 
 
+def parse_pair(text: str) -> tuple[str, str]:
+    """Read `A,B`, as given to `--compare`, into two names of trials or settings."""
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise NoSuchTrial(f"--compare {text}: expected two trials, as in exp1,exp3.drop.")
+    return names[0], names[1]
+
+
 def two_to_compare(sweep: Sweep, asked: tuple[str, str] | None) -> tuple[Trial, Trial] | None:
     """The runs asked for; else the arms of the declared claim; else the best two.
 

@@ -24,12 +24,15 @@ from dashboards.pictures.roi import refuse_unknown, rois_of
 from dashboards.pictures.sections import PictureOptions, histogram_tables, shown_cases
 
 SUFFIXES = (".png", ".pdf")
+MOST_ON_A_PAGE = 3
+"""Runs whose slices by epoch stand in one figure."""
 
 
 def write_figures(sweep: Sweep, folder: Path, options: PictureOptions) -> list[Path]:
     """Write all figures that the sweep's files allow and return their paths, in order.
 
-    `psnr` and `switch` are curves (3.1, 3.2), `epochs_CASE_WINDOW` slices by epoch (3.3, 3.4),
+    `psnr` and `switch` are curves (3.1, 3.2), `epochs_CASE_WINDOW` slices by epoch of the best
+    three runs (3.3, 3.4),
     `beside_CASE_WINDOW` two runs beside the CT (3.5, 3.6), `errors_CASE_LIMIT` error maps,
     `histograms` errors by tissue. Raises as `picture_sections` does.
     """
@@ -62,13 +65,13 @@ def _plates(sweep: Sweep, folder: Path, options: PictureOptions) -> Iterator[str
 
 def _named_plates(sweep: Sweep, options: PictureOptions) -> Iterator[tuple[str, Plate]]:
     looks, runs = read_cases(sweep.folder), shown_runs(sweep)
-    if looks:
-        refuse_unknown(looks, options.rois)
+    refuse_unknown(looks, options.rois)
+    few = shown_runs(sweep, limit=MOST_ON_A_PAGE)
     pair = two_to_compare(sweep, options.compare) if looks else None
     for look in shown_cases(looks, options):
         rois = rois_of(look, options.rois)
         beside = comparison_plate(sweep, pair, look, rois) if pair else None
-        found = {"epochs": evolution_plate(sweep, runs, look, rois), "beside": beside,
+        found = {"epochs": evolution_plate(sweep, few, look, rois), "beside": beside,
                  "errors": error_plate(sweep, runs, look)}  # fmt: skip
         yield from ((name, plate) for name, plate in found.items() if plate)
 

@@ -172,7 +172,7 @@ def _name(sweep: Sweep, branch: Branch, found: Sequence[Branch]) -> str:
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         return f"{', '.join(names[:MOST_NAMES])}{more}: their trunk, trained once"
     parted = any(branch.runs[0] in other.runs for other in found if other != branch)
-    return f"{names[0]}, after the fork" if parted else names[0]
+    return f"{names[0]}, from its fork on" if parted else names[0]
 
 
 def _span(mask: NDArray[np.bool_], over: int, margin: int) -> slice:

@@ -75,9 +75,10 @@ def rois_of(look: Look, by_hand: Iterable[tuple[str, Roi]]) -> tuple[Roi, ...]:
 
 def refuse_unknown(looks: Mapping[str, Look], by_hand: Sequence[tuple[str, Roi]]) -> None:
     """Raise `BadRoi` where a region was given for a case that is not shown, or lies outside it."""
+    kept = ", ".join(looks) or "no case at all: the sweep is older than such slices"
     for case, roi in by_hand:
         if case not in looks:
-            raise BadRoi(f"--roi {case}: no slice of it was kept. Shown are {', '.join(looks)}.")
+            raise BadRoi(f"--roi {case}: no slice of it was kept, but of {kept}.")
         box_of(roi, looks[case])
 
 

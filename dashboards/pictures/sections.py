@@ -56,22 +56,22 @@ def picture_sections(sweep: Sweep, options: PictureOptions) -> Iterator[tuple[st
     was asked for is not there or a file is damaged.
     """
     looks = read_cases(sweep.folder)
-    if looks:
-        refuse_unknown(looks, options.rois)
-        pair = two_to_compare(sweep, options.compare)
-        cases = shown_cases(looks, options)
-        yield "Slices by epoch", evolution_html(sweep, cases, options, total=len(looks))
-        if pair:
-            title = f"{sweep.names_of(pair[0])} and {sweep.names_of(pair[1])} beside the CT"
-            yield title, comparison_html(sweep, pair, cases, options)
-        yield "Error maps", error_maps_html(sweep, cases)
+    refuse_unknown(looks, options.rois)
+    pair = two_to_compare(sweep, options.compare)
+    cases = shown_cases(looks, options)
+    yield "Slices by epoch", evolution_html(sweep, cases, options, total=len(looks))
+    if pair:
+        title = f"{sweep.names_of(pair[0])} and {sweep.names_of(pair[1])} beside the CT"
+        yield title, comparison_html(sweep, pair, cases, options)
+    yield "Error maps", error_maps_html(sweep, cases)
     yield "Errors by tissue", histograms_html(sweep)
 
 
 def shown_cases(looks: dict[str, Look], options: PictureOptions) -> list[Look]:
-    """Cases with a region by hand, then the first others, as many as are asked for."""
+    """All cases with a region by hand, then others, together at least as many as are asked for."""
     by_hand = {case for case, _ in options.rois}
-    return sorted(looks.values(), key=lambda look: look.case not in by_hand)[: options.num_cases]
+    ordered = sorted(looks.values(), key=lambda look: look.case not in by_hand)
+    return ordered[: max(options.num_cases, len(by_hand))]
 
 
 def evolution_html(
@@ -90,12 +90,18 @@ def evolution_html(
 def comparison_html(
     sweep: Sweep, pair: tuple[Trial, Trial], cases: Sequence[Look], options: PictureOptions
 ) -> str:
-    """A plate a case: CT, both best pseudo-CTs, their differences; "" without any."""
+    """A plate a case: CT, both best pseudo-CTs, their differences.
+
+    "" without any, or a sentence where the two were asked for.
+    """
     plates = [comparison_plate(sweep, pair, look, rois_of(look, options.rois)) for look in cases]
     drawn = switched([plate for plate in plates if plate], name="beside-ct")
+    if not drawn:
+        nothing = "No slices of both best checkpoints were kept."
+        return _notes([nothing] if options.compare else [])
     epochs = ", ".join(f"{sweep.names_of(run)} of epoch {run.best_epoch}" for run in pair)
     told = f"By their best checkpoints: {epochs}. `pct report --compare A,B` shows two others."
-    return drawn and drawn + _notes([told])
+    return drawn + _notes([told])
 
 
 def error_maps_html(sweep: Sweep, cases: Sequence[Look]) -> str:
@@ -133,4 +139,5 @@ def _plot(figure: go.Figure) -> str:
 
 
 def _notes(texts: Sequence[str]) -> str:
-    return f'<p class="note">{escape(" ".join(text for text in texts if text))}</p>'
+    told = " ".join(text for text in texts if text)
+    return told and f'<p class="note">{escape(told)}</p>'

@@ -11,6 +11,7 @@ from dashboards.pictures.choose import (
     left_out,
     moments_of,
     own_forks,
+    parse_pair,
     shown_runs,
     two_to_compare,
 )
@@ -162,6 +163,13 @@ def test_an_arm_that_did_not_run_leaves_the_best_two(sweep_dir):
 
 def test_trials_asked_for_are_compared_and_a_twin_stands_for_its_run(sweep_dir):
     assert compared(sweep_dir, ("always", "exp.drop")) == ("exp.keep", "exp.drop")
+
+
+def test_two_names_are_read_from_the_command_line():
+    assert parse_pair("exp1, exp3.drop") == ("exp1", "exp3.drop")
+    for text in ("exp1", "exp1,", "a,b,c", ""):
+        with pytest.raises(NoSuchTrial, match=r"expected two trials, as in exp1,exp3\.drop"):
+            parse_pair(text)
 
 
 def test_a_trial_that_is_not_there_or_the_same_is_refused(sweep_dir):

@@ -127,6 +127,16 @@ def test_a_case_with_a_region_by_hand_is_shown_first_and_the_others_are_counted(
     assert f"Of 3 cases 2 are shown; all lie in {looks_dir / 'looks'}" in html
 
 
+def test_every_case_with_a_region_by_hand_is_shown(looks_dir):
+    rois = tuple((case, Roi(0.0, 0.0)) for case in ("p01", "p02", "p03"))
+    assert sections(looks_dir, rois=rois, num_cases=1)["Error maps"].count("<h3>") == 3
+
+
+def test_two_trials_asked_for_without_slices_are_told_to_have_none(sweep_dir):
+    found = sections(sweep_dir, compare=("never", "exp.drop"))
+    assert "No slices of both best checkpoints" in found["never and exp.drop beside the CT"]
+
+
 def test_no_case_asked_for_is_no_picture(looks_dir):
     found = sections(looks_dir, num_cases=0)
     assert [heading for heading, body in found.items() if body] == ["Errors by tissue"]

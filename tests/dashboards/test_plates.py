@@ -43,8 +43,8 @@ def test_rows_are_branches_with_like_moments_below_each_other(looks_dir):
             "exp.keep = always, exp.drop: their trunk, trained once",
             ["epoch 1", "epoch 3", "", "", ""],
         ),
-        ("exp.keep = always, after the fork", ["", "", "epoch 4", "epoch 6", "error, epoch 6"]),
-        ("exp.drop, after the fork", ["", "", "epoch 4", "epoch 6", "error, epoch 6"]),
+        ("exp.keep = always, from its fork on", ["", "", "epoch 4", "epoch 6", "error, epoch 6"]),
+        ("exp.drop, from its fork on", ["", "", "epoch 4", "epoch 6", "error, epoch 6"]),
     ]
 
 

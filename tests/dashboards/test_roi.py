@@ -128,5 +128,7 @@ def test_a_region_by_hand_replaces_the_default_of_its_case_alone():
 
 def test_a_region_for_a_case_that_is_not_shown_is_refused_with_those_that_are():
     looks = {"p01": look_of(np.zeros((64, 64)))}
-    with pytest.raises(BadRoi, match=r"--roi p09: no slice of it was kept. Shown are p01"):
+    with pytest.raises(BadRoi, match=r"--roi p09: no slice of it was kept, but of p01\."):
         refuse_unknown(looks, [("p09", Roi(0.0, 0.0))])
+    with pytest.raises(BadRoi, match="but of no case at all"):
+        refuse_unknown({}, [("p01", Roi(0.0, 0.0))])
