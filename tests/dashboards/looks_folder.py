@@ -30,7 +30,7 @@ def predict(ct_hu, *, epoch: int, trial: str):
     """A pseudo-CT: the CT blurred by 1 to 4 pixels, with an offset of its trial's own."""
     sigma = 1 + 3 * (1 - epoch / LAST)
     blurred = ndimage.gaussian_filter(ct_hu.astype(float), sigma)
-    return np.rint(blurred + 10 * len(trial)).clip(-1000, 3000).astype(np.int16)
+    return np.rint(blurred + 2 * len(trial)).clip(-1000, 3000).astype(np.int16)
 
 
 def write_looks(folder: Path, *, trials=tuple(LEVEL), cases=CASES, epochs=EPOCHS, draw=draw_head):
