@@ -20,7 +20,8 @@ from dashboards.pictures.tissue_plots import error_figure, hu_figure, tissue_tab
 
 EVOLUTION_NOTE = (
     "Every run shows the same slices, cut to the head and 20 mm around it, the patient's right on "
-    "the left. Zooms are enlarged pixel by pixel (nearest neighbour)."
+    "the left. Errors outside the head, at a couch or frame of the CT or in fog, are drawn too. "
+    "Zooms are enlarged pixel by pixel (nearest neighbour)."
 )
 ROI_NOTE = (
     "Zooms lie where the CT's own bone edges are densest, whatever a run made of them; "

@@ -54,10 +54,10 @@ def read_histograms(sweep_folder: Path, trial: str) -> pd.DataFrame | None:
 def histogram(table: pd.DataFrame, quantity: str, *, tissue: str | None) -> Histogram | None:
     """The shares of a quantity over all cases, in one tissue or (None) in the whole head.
 
-    Bins that hold nothing are filled in, from one before the first to one after the last. None
-    without voxels.
+    From one empty bin before the first that holds a voxel to one after the last, whether the table
+    holds empty ones or not. None without voxels.
     """
-    rows = table[table["quantity"] == quantity]
+    rows = table[(table["quantity"] == quantity) & (table["voxels"] > 0)]
     rows = rows if tissue is None else rows[rows["tissue"] == tissue]
     total = int(rows["voxels"].sum())
     if not total:

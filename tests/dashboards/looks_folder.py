@@ -49,12 +49,13 @@ def write_looks(folder: Path, *, trials=tuple(LEVEL), cases=CASES, epochs=EPOCHS
 
 
 def histogram_rows(case: str, tissue: str, quantity: str, values) -> list[dict]:
+    """A row a bin, empty ones too, as a sweep writes them."""
     low, high = (-1000, 1000) if quantity == "error_hu" else (-1040, 3080)
     counts, edges = np.histogram(np.clip(values, low, high - 1), np.arange(low, high + 1, 20))
     return [
         {"case": case, "tissue": tissue, "quantity": quantity, "low": float(edge), "width": 20.0,
          "voxels": int(count)}
-        for edge, count in zip(edges, counts, strict=False) if count
+        for edge, count in zip(edges, counts, strict=False)
     ]  # fmt: skip
 
 

@@ -24,6 +24,10 @@ def test_shares_are_by_tissue_over_all_cases_and_sum_to_one():
     assert found.middle.tolist() == [-10, 10, 30, 50, 70]
     assert found.share.tolist() == [0, 0.5, 0, 0.5, 0]
     assert histogram(pd.DataFrame(rows), "error_hu", tissue="air") is None
+    full = [row for row in rows if row["voxels"]]
+    assert histogram(pd.DataFrame(full), "error_hu", tissue="bone").share.tolist() == [
+        0, 0.5, 0, 0.5, 0,
+    ]  # fmt: skip
 
 
 def test_the_whole_head_is_all_tissues_together():
