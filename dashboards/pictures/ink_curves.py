@@ -44,7 +44,7 @@ def write_error_histograms(
                 found = histogram(table, "error_hu", tissue=tissue)
                 if found:
                     axes.plot(found.middle, 100 * found.share, color=colours[name], label=name)
-            axes.set_xlim(-800, 800)
+            axes.set_xlim(-1000, 1000)
             axes.set_ylim(bottom=0)
             axes.axvline(0, color=MUTED, linewidth=0.6)
         figure.axes[0].set_ylabel("% of voxels in 20 HU")

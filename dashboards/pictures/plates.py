@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ Kind = Literal["mr", "hu", "error"]
 
 MR = Window(-1.0, 1.0)
 MARGIN_MM = 20.0
-MOST_NAMES, PER_ROW = 3, 3
+MOST_NAMES, MOST_IN_A_ROW = 3, 3
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,11 @@ def error_plate(sweep: Sweep, runs: Sequence[Trial], look: Look) -> Plate | None
         if image is not None:
             error = error_of(image, look)
             cells.append(Cell(error, "error", f"{sweep.names_of(run)}: {in_head(error, look)}"))
-    rows = [cells[start : start + PER_ROW] for start in range(0, len(cells), PER_ROW)]
-    if not rows:
+    if not cells:
         return None
+    num_rows = ceil(len(cells) / MOST_IN_A_ROW)
+    wide = ceil(len(cells) / num_rows)  # four stand two by two
+    rows = [cells[start : start + wide] for start in range(0, len(cells), wide)]
     drawn = tuple(Row("best checkpoints", tuple(row)) for row in rows)
     return Plate(look, (_ct(look),), drawn, (), (WITHIN_200, WITHIN_1000))
 

@@ -30,7 +30,8 @@ ROI_NOTE = (
 )
 HISTOGRAM_NOTE = (
     "All voxels inside the head of the scored validation cases, bins of 20 HU, tissue by the CT. "
-    "Means are taken over bins; errors beyond ±1000 HU count as 990."
+    "Errors beyond ±1000 HU stand in the outermost bins, and means, taken over bins, count them as "
+    "±990."
 )
 
 

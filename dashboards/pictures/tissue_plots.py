@@ -10,7 +10,7 @@ from dashboards.curves import FAINT, FONT, INK
 from dashboards.pictures.tissue import TISSUES, Histogram, histogram
 from dashboards.tables import UNKNOWN, html_table
 
-SHOWN_HU = (-800.0, 800.0)
+SHOWN_HU = (-1000.0, 1000.0)
 CT_LINE = {"color": INK, "width": 2, "dash": "dot"}
 AXIS = {"gridcolor": FAINT, "zerolinecolor": FAINT, "linecolor": FAINT, "ticks": ""}
 
@@ -19,7 +19,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def error_figure(tables: Tables, *, colours: Mapping[str, str]) -> go.Figure:
-    """Share of voxels against the error pCT - CT, a panel a tissue, from -800 to 800 HU."""
+    """Share of voxels against pCT - CT, a panel a tissue; the outermost bins hold all beyond."""
     figure = make_subplots(rows=len(TISSUES), cols=1, shared_xaxes=True, vertical_spacing=0.06,
                            subplot_titles=list(TISSUES.values()))  # fmt: skip
     for place, tissue in enumerate(TISSUES, 1):

@@ -112,6 +112,17 @@ def test_error_maps_are_those_of_best_checkpoints_with_their_numbers(looks_dir):
     assert f"MAE {np.abs(error[look.head]).mean():.0f} HU" in row.cells[0].caption
 
 
+def test_error_maps_stand_in_rows_of_equal_length(sweep_dir):
+    names = ["t0", "t1", "t2", "t3", "t4"]
+    write_looks(sweep_dir, trials=names)
+    write_table(sweep_dir, "trials.parquet", [trial_row(name, []) for name in names])
+    sweep, look = load_sweep(sweep_dir), read_cases(sweep_dir)["p01"]
+    lengths = [[len(row.cells) for row in error_plate(sweep, sweep.runs[:n], look).rows]
+               for n in (1, 3, 4, 5)]  # fmt: skip
+    assert lengths == [[1], [3], [2, 2], [3, 2]]
+    assert error_plate(sweep, (), look) is None
+
+
 def test_views_keep_their_windows_whatever_is_in_the_picture():
     assert IN_BRAIN.window("hu") == Window(0.0, 80.0)
     assert IN_BRAIN.window("error") == Window(-500.0, 500.0, diverging=True)
