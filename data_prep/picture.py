@@ -4,6 +4,7 @@ Slices come as (y, x) in RAS order and are drawn as radiologists look at them: t
 on the left, anterior on top.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +57,29 @@ ERROR = Window(-500.0, 500.0, diverging=True)
 
 def tile(image: Slice, window: Window) -> Tile:
     """Draw one slice in `window`; values outside it are clipped, NaN is drawn as the darkest."""
+    return np.ascontiguousarray(colour_table(window)[_index(image, window)])
+
+
+def small_png(image: Slice, window: Window) -> bytes:
+    """The pixels of `tile` as a PNG of a byte each: greyscale, or with a palette of colours."""
+    drawn = Image.fromarray(_index(image, window))
+    if window.diverging:
+        drawn.putpalette(colour_table(window).tobytes())
+    out = io.BytesIO()
+    drawn.save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def colour_table(window: Window) -> Tile:
+    """The (256, 3) colours from the window's lowest to its highest value."""
+    return _diverging_table() if window.diverging else _grey_table()
+
+
+def _index(image: Slice, window: Window) -> NDArray[np.uint8]:
+    """Places in the colour table, in viewing orientation."""
     share = (np.asarray(image, np.float32) - window.low) / (window.high - window.low)
     index = np.nan_to_num(np.clip(share, 0.0, 1.0) * 255.0).round().astype(np.uint8)
-    table = _diverging_table() if window.diverging else _grey_table()
-    return np.ascontiguousarray(table[index[::-1, ::-1]])
+    return np.ascontiguousarray(index[::-1, ::-1])
 
 
 def hu_tile(ct_hu: Slice, *, window: Window = BONE) -> Tile:

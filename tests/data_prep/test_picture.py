@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -5,8 +7,10 @@ from PIL import Image
 from data_prep.picture import (
     BONE,
     BRAIN,
+    ERROR,
     FULL_HU,
     HEAD_COLOUR,
+    colour_table,
     contact_sheet,
     draw_grid,
     error_tile,
@@ -14,7 +18,9 @@ from data_prep.picture import (
     mr_tile,
     outline,
     planes_sheet,
+    small_png,
     spread,
+    tile,
 )
 from data_prep.volume import Volume
 
@@ -107,3 +113,17 @@ def test_a_constant_image_can_be_drawn(tmp_path, value):
         path=tmp_path / "a.png",
     )
     assert (tmp_path / "a.png").stat().st_size < 100_000
+
+
+@pytest.mark.parametrize("window", [BRAIN, ERROR])
+def test_a_small_png_holds_the_pixels_of_the_tile_in_a_byte_each(window):
+    image = np.random.default_rng(0).normal(20.0, 200.0, (9, 7))
+    with Image.open(io.BytesIO(small_png(image, window))) as stored:
+        assert stored.mode == ("P" if window.diverging else "L")
+        assert (np.asarray(stored.convert("RGB")) == tile(image, window)).all()
+
+
+def test_the_colours_of_a_window_go_from_its_lowest_to_its_highest_value():
+    table = colour_table(ERROR)
+    assert (table[0] == error_tile(np.array([[-500.0]]))[0, 0]).all()
+    assert (table[255] == error_tile(np.array([[500.0]]))[0, 0]).all()

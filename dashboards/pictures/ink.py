@@ -1,0 +1,63 @@
+"""Figures for a paper: one look for all, each as PNG and as PDF, the same bytes every time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.figure import Figure
+
+from data_prep.atomic import renamed
+
+DPI = 300
+WIDTH_IN = 7.0
+"""A page's text width."""
+MUTED = "#52606d"
+
+_STYLE: dict[Any, Any] = {
+    "pdf.fonttype": 42,  # TrueType, so that a publisher can edit the words
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": "#9aa5b1",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e7eb",
+    "grid.linewidth": 0.5,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+    "image.resample": False,
+}
+
+
+@contextmanager
+def drawn(path: Path, *, height_in: float, width_in: float = WIDTH_IN) -> Iterator[Figure]:
+    """Give the block an empty figure; write it as PATH.png and PATH.pdf when the block succeeds.
+
+    No pyplot: nothing is kept open and no display is looked for.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width_in, height_in), dpi=DPI)
+        yield figure
+        FigureCanvasAgg(figure)
+        with renamed(path.with_name(f"{path.name}.png")) as temporary:
+            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        FigureCanvasPdf(figure)
+        with renamed(path.with_name(f"{path.name}.pdf")) as temporary:
+            dateless = {"CreationDate": None, "Producer": None}
+            figure.savefig(temporary, format="pdf", dpi=DPI, metadata=dateless)
+
+
+def bare(axes: Axes) -> None:
+    """Take away ticks, frame and grid: a picture stands alone."""
+    axes.set_axis_off()
+    axes.grid(visible=False)

@@ -1,0 +1,145 @@
+"""The picture sections of the report: a heading and a body of HTML each, none where files lack."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboards.curves import trial_colours
+from dashboards.load import Sweep, Trial
+from dashboards.pictures.choose import left_out, shown_runs, two_to_compare
+from dashboards.pictures.looks import Look, read_cases
+from dashboards.pictures.markup import switched
+from dashboards.pictures.plates import comparison_plate, error_plate, evolution_plate
+from dashboards.pictures.roi import Roi, refuse_unknown, rois_of
+from dashboards.pictures.tissue import read_histograms
+from dashboards.pictures.tissue_plots import error_figure, hu_figure, tissue_table
+
+EVOLUTION_NOTE = (
+    "Every run shows the same slices, cut to the head and 20 mm around it, the patient's right on "
+    "the left. Errors outside the head, at a couch or frame of the CT or in fog, are drawn too. "
+    "Zooms are enlarged pixel by pixel (nearest neighbour)."
+)
+ROI_NOTE = (
+    "Zooms lie where the CT's own bone edges are densest, whatever a run made of them; "
+    "`pct report --roi CASE:x_mm,y_mm` puts them elsewhere (mm from the slice's middle, x to the "
+    "patient's right, y to the front)."
+)
+HISTOGRAM_NOTE = (
+    "All voxels inside the head of the scored validation cases, bins of 20 HU, tissue by the CT. "
+    "Errors beyond ±1000 HU stand in the outermost bins, and means, taken over bins, count them as "
+    "±990."
+)
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """What a reader may ask of the pictures."""
+
+    num_cases: int = 2
+    rois: tuple[tuple[str, Roi], ...] = ()
+    """Regions by hand, each with its case; cases without one get theirs from the CT."""
+    compare: tuple[str, str] | None = None
+    """The two trials to put beside each other."""
+
+
+def picture_style() -> str:
+    """The style sheet of the pictures, to stand after that of the report."""
+    return resources.files("dashboards.pictures").joinpath("pictures.css").read_text("utf-8")
+
+
+def picture_sections(sweep: Sweep, options: PictureOptions) -> Iterator[tuple[str, str]]:
+    """Headings and bodies: by epoch, two runs beside the CT, error maps, histograms.
+
+    A section whose files lack is left out. Raises `BadRoi`, `NoSuchTrial` or `BadLooks` where what
+    was asked for is not there or a file is damaged.
+    """
+    looks = read_cases(sweep.folder)
+    refuse_unknown(looks, options.rois)
+    pair = two_to_compare(sweep, options.compare)
+    cases = shown_cases(looks, options)
+    yield "Slices by epoch", evolution_html(sweep, cases, options, total=len(looks))
+    if pair:
+        title = f"{sweep.names_of(pair[0])} and {sweep.names_of(pair[1])} beside the CT"
+        yield title, comparison_html(sweep, pair, cases, options)
+    yield "Error maps", error_maps_html(sweep, cases)
+    yield "Errors by tissue", histograms_html(sweep)
+
+
+def shown_cases(looks: dict[str, Look], options: PictureOptions) -> list[Look]:
+    """All cases with a region by hand, then others, together at least as many as are asked for."""
+    by_hand = {case for case, _ in options.rois}
+    ordered = sorted(looks.values(), key=lambda look: look.case not in by_hand)
+    return ordered[: max(options.num_cases, len(by_hand))]
+
+
+def evolution_html(
+    sweep: Sweep, cases: Sequence[Look], options: PictureOptions, *, total: int
+) -> str:
+    """A plate a case: MR, CT, the pseudo-CT of each run epoch by epoch; "" without any."""
+    runs = shown_runs(sweep)
+    plates = [evolution_plate(sweep, runs, look, rois_of(look, options.rois)) for look in cases]
+    drawn = switched([plate for plate in plates if plate], name="by-epoch")
+    rest = f"Of {total} cases {len(cases)} are shown; all lie in {sweep.folder / 'looks'}."
+    notes = [EVOLUTION_NOTE, ROI_NOTE, left_out(sweep, runs, where="looks"),
+             rest if total > len(cases) else ""]  # fmt: skip
+    return drawn and drawn + _notes(notes)
+
+
+def comparison_html(
+    sweep: Sweep, pair: tuple[Trial, Trial], cases: Sequence[Look], options: PictureOptions
+) -> str:
+    """A plate a case: CT, both best pseudo-CTs, their differences.
+
+    "" without any, or a sentence where the two were asked for.
+    """
+    plates = [comparison_plate(sweep, pair, look, rois_of(look, options.rois)) for look in cases]
+    drawn = switched([plate for plate in plates if plate], name="beside-ct")
+    if not drawn:
+        nothing = "No slices of both best checkpoints were kept."
+        return _notes([nothing] if options.compare else [])
+    epochs = ", ".join(f"{sweep.names_of(run)} of epoch {run.best_epoch}" for run in pair)
+    told = f"By their best checkpoints: {epochs}. `pct report --compare A,B` shows two others."
+    return drawn + _notes([told])
+
+
+def error_maps_html(sweep: Sweep, cases: Sequence[Look]) -> str:
+    """A plate a case: the error of each run's best checkpoint; "" without any."""
+    runs = shown_runs(sweep)
+    plates = [error_plate(sweep, runs, look) for look in cases]
+    drawn = switched([plate for plate in plates if plate], name="errors")
+    told = "By best checkpoints; mean error and MAE are of this slice, inside the head."
+    return drawn and drawn + _notes([told, left_out(sweep, runs, where="looks")])
+
+
+def histograms_html(sweep: Sweep) -> str:
+    """Errors by tissue and HU in the head, with a table; "" where no run wrote histograms."""
+    tables, colours = histogram_tables(sweep)
+    if not tables:
+        return ""
+    figures = (error_figure(tables, colours=colours), hu_figure(tables, colours=colours))
+    rest = left_out(sweep, shown_runs(sweep), where="histograms")
+    return "".join(map(_plot, figures)) + tissue_table(tables) + _notes([HISTOGRAM_NOTE, rest])
+
+
+def histogram_tables(sweep: Sweep) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """The histograms of the shown runs and their colours, by the names they are shown with."""
+    colours = trial_colours(sweep)
+    named = {sweep.names_of(run): run.trial for run in shown_runs(sweep)}
+    found = {name: read_histograms(sweep.folder, trial) for name, trial in named.items()}
+    tables = {name: table for name, table in found.items() if table is not None}
+    return tables, {name: colours[named[name]] for name in tables}
+
+
+def _plot(figure: go.Figure) -> str:
+    config = {"displaylogo": False, "responsive": True, "displayModeBar": False}
+    html: str = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
+    return html
+
+
+def _notes(texts: Sequence[str]) -> str:
+    told = " ".join(text for text in texts if text)
+    return told and f'<p class="note">{escape(told)}</p>'
