@@ -1,0 +1,94 @@
+import os
+import socket
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+from typer.testing import CliRunner
+
+from pct.__main__ import _application
+from sweeps import server
+from sweeps.listeners import PortTaken, listening, owner, refuse_taken_port
+
+LISTEN = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); "
+TELL = "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def taken_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def listening_child():
+    """Pid and port of a program that listens and has a password on its command line."""
+    command = [sys.executable, "-c", LISTEN + TELL, "postgresql://u:SECRET@host/db"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        yield child.pid, int(child.stdout.readline())
+        child.stdin.close()
+
+
+def test_a_free_port_is_taken_for_free(taken_port):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        free = other.getsockname()[1]
+    refuse_taken_port("127.0.0.1", free)
+    with pytest.raises(PortTaken):
+        refuse_taken_port("127.0.0.1", taken_port)
+
+
+def test_a_port_taken_on_one_address_is_taken_for_all(taken_port):
+    with pytest.raises(PortTaken, match=f"port {taken_port} of 0.0.0.0"):
+        refuse_taken_port("0.0.0.0", taken_port)
+
+
+def test_the_owner_is_named_without_the_passwords_of_its_command(listening_child):
+    pid, port = listening_child
+    named = owner(port)
+    assert f"process {pid} (" in named
+    assert os.path.basename(sys.executable) in named
+    assert "SECRET" not in named
+
+
+def test_the_listeners_of_children_count_too(listening_child):
+    _, port = listening_child
+    assert ("127.0.0.1", port) in listening(os.getpid())
+    assert listening(2**22 + 1) == set()
+
+
+def test_ui_on_a_taken_port_names_it_and_its_owner_and_starts_nothing(
+    tmp_path, taken_port, monkeypatch
+):
+    def start(*_, **__):
+        pytest.fail("a server was started")
+
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "sweep.json").write_text("{}")
+    (tmp_path / "mlflow.db").touch()
+    monkeypatch.setattr(server.subprocess, "Popen", start)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    app = _application({"ui": EntryPoint("ui", "sweeps.cli:ui", "pct.verbs")})
+    done = CliRunner().invoke(app, ["ui", str(tmp_path / "sweep"), "--port", str(taken_port)])
+    assert done.exit_code == 2
+    assert f"pct: port {taken_port} of 127.0.0.1 cannot be used" in done.stderr
+    assert f"process {os.getpid()} (" in done.stderr
+    assert f"--port {taken_port + 1}" in done.stderr
+    assert "http" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"), [("sweep.json", "no sweep here"), ("mlflow.db", "no tracking database")]
+)
+def test_ui_without_a_sweep_or_its_database_starts_nothing(tmp_path, missing, message, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "sweep").mkdir()
+    for name in {"sweep/sweep.json", "mlflow.db"}:
+        if not name.endswith(missing):
+            (tmp_path / name).write_text("{}")
+    app = _application({"ui": EntryPoint("ui", "sweeps.cli:ui", "pct.verbs")})
+    done = CliRunner().invoke(app, ["ui", str(tmp_path / "sweep")])
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted({"sweep", "mlflow.db"} - {missing})
