@@ -5,6 +5,7 @@ import http.client
 import ipaddress
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ START_SECONDS = 180.0
 END_SECONDS = 10.0
 """What has not ended itself by then is killed."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+EVERYWHERE = ("0.0.0.0", "::")
 
 
 class NoServer(PctError):
@@ -53,7 +55,17 @@ class Address:
     def authority(self) -> str:
         """Name and port as a browser sends them in `Host`."""
         name = self.names[0] if self.names else _bracketed(self.host)
-        return name if name.rpartition(":")[2].isdigit() else f"{name}:{self.port}"
+        return name if _has_port(name) else f"{name}:{self.port}"
+
+    @property
+    def forms(self) -> list[str]:
+        """What browsers may send in `Host`, besides loopback's names: no patterns.
+
+        MLflow takes a pattern of origins for the beginning of a name: another site's would match.
+        """
+        own = () if self.host in (*EVERYWHERE, *LOOPBACK, "::1") else (_bracketed(self.host),)
+        names = dict.fromkeys((*own, *self.names))
+        return [f for n in names for f in ((n,) if _has_port(n) else (n, f"{n}:{self.port}"))]
 
     @property
     def near(self) -> str:
@@ -69,10 +81,10 @@ class Address:
 def address_of(host: str, port: int, *, expose: bool, allowed: Sequence[str]) -> Address:
     """Check what was asked for. Beyond loopback only with `expose`: there is no authentication."""
     names = tuple(name.strip() for text in allowed for name in text.split(",") if name.strip())
-    if "*" in names:
+    if patterns := [name for name in names if "*" in name]:
         raise NotAllowed(
-            "--allowed-hosts *: would let any web page you visit read and delete the runs through "
-            "your browser. Name the hosts that the link will have."
+            f"--allowed-hosts {patterns[0]}: would let web pages of others read and delete the "
+            "runs through your browser. Name each host that the link will have."
         )
     if is_loopback(host):
         return Address(host, port, names)
@@ -82,9 +94,8 @@ def address_of(host: str, port: int, *, expose: bool, allowed: Sequence[str]) ->
             "could read, change and delete every run. Use an SSH tunnel to 127.0.0.1 "
             f"(ssh -L {port}:127.0.0.1:{port} HOST), or say --expose."
         )
-    everywhere = host in ("0.0.0.0", "::")
-    own = socket.gethostname() if everywhere else _bracketed(host)
-    return Address(host, port, (*names, own))
+    own = (socket.gethostname(),) if host in EVERYWHERE else ()
+    return Address(host, port, (*names, *own))
 
 
 def is_loopback(host: str) -> bool:
@@ -134,12 +145,12 @@ def environment(place: Place, address: Address) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("MLFLOW_") or name.startswith("MLFLOW_S3_")
     }
-    names = [*LOOPBACK, *address.names]
-    hosts = [form for name in names for form in (name, f"{_literal(name)}:*")]
-    origins = [f"{scheme}://{form}" for form in hosts for scheme in ("http", "https")]
+    hosts = [form for name in LOOPBACK for form in (name, f"{_literal(name)}:*")]  # for tunnels
+    others = address.forms
+    origins = [f"{scheme}://{form}" for form in others for scheme in ("http", "https")]
     return kept | {
         "MLFLOW_BACKEND_STORE_URI": place.uri,
-        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *others]),
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # or half as much memory again
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -212,6 +223,10 @@ def _end_of(log: IO[bytes]) -> str:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _has_port(name: str) -> bool:
+    return bool(re.search(r"[^:]:\d+$", name))
 
 
 def _literal(name: str) -> str:

@@ -53,7 +53,10 @@ def program(monkeypatch):
 def test_others_are_let_in_only_when_told_so_in_so_many_words():
     with pytest.raises(NotAllowed, match=r"no password.*change and delete.*--expose"):
         address_of("0.0.0.0", 5000, expose=False, allowed=())
-    assert address_of("0.0.0.0", 5000, expose=True, allowed=()).names == (socket.gethostname(),)
+    assert address_of("0.0.0.0", 5000, expose=True, allowed=()).forms == [
+        socket.gethostname(),
+        f"{socket.gethostname()}:5000",
+    ]
     assert address_of("10.0.0.5", 5000, expose=True, allowed=()).root == "http://10.0.0.5:5000"
 
 
@@ -68,11 +71,15 @@ def test_links_carry_the_first_name_with_its_port():
     assert address_of("127.0.0.1", 5001, expose=False, allowed=["a.b, c"]).names == ("a.b", "c")
     assert Address("127.0.0.1", 5001, ("mlflow-svc",)).authority == "mlflow-svc:5001"
     assert Address("127.0.0.1", 5001, ("gate:8443",)).authority == "gate:8443"
+    assert Address("127.0.0.1", 5001, ("gate:8443",)).forms == ["gate:8443"]
+    assert Address("127.0.0.2", 5001).forms == ["127.0.0.2", "127.0.0.2:5001"]
+    assert Address("fd00::1", 5001).authority == "[fd00::1]:5001"
+    assert Address("127.0.0.1", 5001).forms == []
 
 
-def test_all_hosts_at_once_are_refused():
-    with pytest.raises(NotAllowed, match="any web page you visit"):
-        address_of("127.0.0.1", 5000, expose=False, allowed=["a,*"])
+def test_patterns_of_hosts_are_refused():
+    with pytest.raises(NotAllowed, match="web pages of others"):
+        address_of("127.0.0.1", 5000, expose=False, allowed=["a,*.b"])
 
 
 def test_the_database_is_in_the_environment_and_not_on_the_command_line(monkeypatch):
@@ -84,8 +91,9 @@ def test_the_database_is_in_the_environment_and_not_on_the_command_line(monkeypa
     assert found["MLFLOW_BACKEND_STORE_URI"] == URI
     assert found["MLFLOW_S3_ENDPOINT_URL"] == "http://minio:9000"
     assert "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE" not in found
-    assert found["MLFLOW_SERVER_ALLOWED_HOSTS"].endswith(",mlflow-svc,mlflow-svc:*")
+    assert found["MLFLOW_SERVER_ALLOWED_HOSTS"].endswith(":*,mlflow-svc,mlflow-svc:5000")
     assert "*" not in found["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert "*" not in found["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"]
 
 
 @pytest.mark.parametrize("code", [0, 1])

@@ -64,6 +64,7 @@ def ui(tmp_path_factory):
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     words = ["ui", str(base / "sweep"), "--port", str(port), "--allowed-hosts", "mlflow-svc"]
+    words += ["--allowed-hosts", "gate:8443"]
     program = subprocess.Popen(
         [sys.executable, "-c", START, *words], stdout=subprocess.PIPE, text=True, cwd=ROOT,
         env={k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
@@ -111,7 +112,7 @@ def test_the_installed_interface_still_knows_the_words_of_the_view(ui):
         assert word in whole, word
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "mlflow-svc", "mlflow-svc:8080"])
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost:8000", "mlflow-svc", "gate:8443"])
 def test_names_that_are_allowed_are_served_also_from_their_own_pages(ui, name):
     host = name if ":" in name else f"{name}:{ui.port}"
     method, path, body = ui.search
@@ -125,12 +126,19 @@ def test_other_names_are_refused_though_health_says_all_is_well(ui, name):
     assert ui.ask("GET", "/health", f"{name}:{ui.port}")[0] == 200
 
 
-def test_pages_of_others_cannot_change_anything(ui):
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://mlflow-svc.evil.example"])
+def test_pages_of_others_cannot_change_or_read_anything(ui, origin):
     connection = http.client.HTTPConnection("127.0.0.1", ui.port, timeout=30)
-    headers = {"Origin": "http://evil.example", "Content-Type": "application/json"}
+    headers = {"Origin": origin, "Content-Type": "application/json"}
     body = json.dumps({"experiment_id": ui.experiment})
     connection.request("POST", "/api/2.0/mlflow/experiments/delete", body, headers)
-    assert connection.getresponse().status == 403
+    answer = connection.getresponse()
+    assert answer.status == 403
+    answer.read()
+    connection.request(
+        "GET", "/ajax-api/2.0/mlflow/experiments/get?experiment_id=1", headers=headers
+    )
+    assert connection.getresponse().headers["Access-Control-Allow-Origin"] is None
 
 
 def test_pictures_come_through_the_server(ui):
