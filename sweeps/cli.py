@@ -171,7 +171,8 @@ def ui(
     address = address_of(host, port, expose=expose, allowed=allowed_hosts or ())
     place = tracking_place(folder, tracking)
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.default_int_handler)
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(ending, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), shown(folder, place, address) as (links, server):
         print(f"{links.sweep}: {links.trials} trials, sorted by {links.order}")
         print(f"  table   {links.table}")

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.errors import PctError
 from sweeps.place import masked
@@ -28,6 +30,9 @@ from sweeps.views import (
 )
 
 Server = subprocess.Popen[bytes]
+
+CONNECT_SECONDS = 10
+"""A database that does not answer is given up then."""
 
 
 class NothingToShow(PctError):
@@ -76,6 +81,22 @@ def refuse_empty(folder: Path, place: Place) -> None:
         raise NothingToShow(
             f"{database}: no tracking database. Say where the sweep was tracked: --tracking URI."
         )
+    if not place.uri.startswith("sqlite:") and not is_server(place):
+        _refuse_away(place.uri)
+
+
+def _refuse_away(uri: str) -> None:
+    """One attempt at the database: MLflow's own go on for two minutes, and end in a traceback."""
+    try:
+        postgres = make_url(uri).get_backend_name() == "postgresql"
+        limit = {"connect_timeout": CONNECT_SECONDS} if postgres else {}
+        create_engine(uri, connect_args=limit).connect().close()
+    except (SQLAlchemyError, ImportError) as error:
+        why = masked(str(error).splitlines()[0])
+        raise NoTracking(
+            f"{masked(uri)}: cannot be reached ({why}). Start the database, or correct --tracking: "
+            "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, with pip install 'psycopg[binary]'."
+        ) from None  # the chain would show the password
 
 
 def links_to(folder: Path, client: MlflowClient, root: str) -> Links:

@@ -67,7 +67,7 @@ def test_ui_on_a_taken_port_names_it_and_its_owner_and_starts_nothing(
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "sweep.json").write_text("{}")
     (tmp_path / "mlflow.db").touch()
-    monkeypatch.setattr(server.subprocess, "Popen", start)
+    monkeypatch.setattr(server, "command", start)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     app = _application({"ui": EntryPoint("ui", "sweeps.cli:ui", "pct.verbs")})
     done = CliRunner().invoke(app, ["ui", str(tmp_path / "sweep"), "--port", str(taken_port)])
@@ -92,3 +92,28 @@ def test_ui_without_a_sweep_or_its_database_starts_nothing(tmp_path, missing, me
     assert done.exit_code == 2
     assert message in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted({"sweep", "mlflow.db"} - {missing})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql+psycopg://u:SECRET@127.0.0.1:{port}/db",
+        "mysql+nodriver://u:SECRET@127.0.0.1/db",
+        "http://u:SECRET@127.0.0.1:{port}",
+        "nonsense",
+    ],
+)
+def test_ui_without_its_tracking_place_says_so_soon_and_tells_no_password(
+    tmp_path, monkeypatch, uri
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(server, "command", lambda *_: pytest.fail("a server was started"))
+    (tmp_path / "sweep.json").write_text("{}")
+    with socket.socket() as nobody:  # bound and not listening: connections are refused
+        nobody.bind(("127.0.0.1", 0))
+        app = _application({"ui": EntryPoint("ui", "sweeps.cli:ui", "pct.verbs")})
+        where = uri.format(port=nobody.getsockname()[1])
+        done = CliRunner().invoke(app, ["ui", str(tmp_path), "--tracking", where])
+    assert done.exit_code == 2, done.output
+    assert "cannot be reached" in done.stderr
+    assert "SECRET" not in done.output
