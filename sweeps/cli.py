@@ -1,5 +1,6 @@
-"""The verbs `plan`, `sweep`, `status` and `promote`."""
+"""The verbs `plan`, `sweep`, `status`, `ui` and `promote`."""
 
+import contextlib
 import json
 import math
 import sys
@@ -93,7 +94,7 @@ def sweep(
 ) -> None:
     """Train a recipe's trials as one stage tree. Run again, it goes on from what is there."""
     from data_prep.progress import bar
-    from sweeps.place import link, server_command, tracking_place
+    from sweeps.place import look_command, tracking_place
     from sweeps.runner import Where, set_environment
     from sweeps.search.front import front_lines
     from sweeps.session import done_epochs, run_sweep
@@ -119,9 +120,7 @@ def sweep(
     _print_scores(to)
     for line in front_lines(to):
         print(line)
-    print(f"To look: {server_command(place)}")
-    order = result.selected_by
-    print(f"         {link(place, result.experiment_id, sweep=result.sweep, order_by=order)}")
+    print(f"To look: {look_command(to, tracking)}")
     failed = [o for o in result.outcomes.values() if o.status == "FAILED"]
     for outcome in failed:
         print(f"FAILED {outcome.leaf}: {outcome.reason}", file=sys.stderr)
@@ -145,6 +144,49 @@ def status(
 
     Console(width=120).print(status_table(found))
     print(summary(found))
+
+
+def ui(
+    folder: Folder,
+    tracking: Tracking = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    host: Annotated[str, typer.Option(help="other than loopback only with --expose")] = "127.0.0.1",
+    expose: Annotated[
+        bool, typer.Option("--expose", help="let others in; there is no password")
+    ] = False,
+    allowed_hosts: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="further names the server is reached by, as NAME or NAME:PORT"),
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="in a browser")] = False,
+) -> None:
+    """Show a sweep's trials in the MLflow UI: start its server, print links. Ctrl-C ends it."""
+    import signal
+    import webbrowser
+
+    from sweeps.place import tracking_place
+    from sweeps.server import address_of, is_loopback
+    from sweeps.ui import shown
+
+    address = address_of(host, port, expose=expose, allowed=allowed_hosts or ())
+    place = tracking_place(folder, tracking)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(ending, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), shown(folder, place, address) as (links, server):
+        print(f"{links.sweep}: {links.trials} trials, sorted by {links.order}")
+        print(f"  table   {links.table}")
+        print(f"  charts  {links.charts}", flush=True)
+        if links.note:
+            print(links.note, file=sys.stderr)
+        if server and not is_loopback(host):
+            who = f"anyone who reaches {address.authority} can read, change and delete every run."
+            print(f"--expose: there is no password; {who}", file=sys.stderr)
+        if open_browser:
+            webbrowser.open(links.table)
+        if server:
+            print("The server runs until Ctrl-C.", flush=True)
+            server.wait()
 
 
 def promote(

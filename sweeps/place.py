@@ -1,8 +1,9 @@
-"""Where a sweep is tracked: the same rule for sweeping, promoting and `models:/`."""
+"""Where a sweep is tracked: the same rule for sweeping, promoting, looking and `models:/`."""
 
 import os
+import re
+import shlex
 from pathlib import Path
-from urllib.parse import quote
 
 from sweeps.tracking import Place
 
@@ -14,19 +15,13 @@ def tracking_place(folder: Path, tracking: str | None) -> Place:
     return Place(uri, beside / "artifacts")
 
 
-def server_command(place: Place) -> str:
-    """The command that shows the runs in a browser."""
-    if not place.uri.startswith("sqlite:"):
-        return f"(the server at {place.uri} is running)"
-    return f"mlflow server --backend-store-uri {place.uri} --host 127.0.0.1 --port 5000"
+def look_command(folder: Path, tracking: str | None) -> str:
+    """The command that shows a sweep's trials in a browser."""
+    where = ["--tracking", masked(tracking)] if tracking else []
+    return shlex.join(["pct", "ui", str(folder), *where])
 
 
-def link(place: Place, experiment_id: str, *, sweep: str, order_by: str) -> str:
-    """Opens a sweep's trials as a flat sorted table; sorted by creation the charts stay empty."""
-    root = place.uri if place.uri.startswith("http") else "http://127.0.0.1:5000"
-    mine = quote(f'tags.`pct.kind`="trial" and tags.`pct.sweep`="{sweep}"')
-    order = quote(f"metrics.`{order_by}`", safe="")
-    return (
-        f"{root}/#/experiments/{experiment_id}/runs?searchFilter={mine}"
-        f"&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART"
-    )
+def masked(text: str) -> str:
+    """Without the passwords of the URIs in it."""
+    text = re.sub(r"(?<=://)([^\s:/@]*):[^\s]*@", r"\1:***@", text)
+    return re.sub(r"(?i)(password|passwd|pwd|token|secret)=[^\s&;]+", r"\1=***", text)
