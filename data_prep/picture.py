@@ -111,10 +111,10 @@ def draw_grid(
     *,
     titles: Sequence[str] = (),
     path: Path,
-    row_titles: Sequence[str] = (),
+    labels: Sequence[Sequence[str]] = (),
     tile_px: int = 256,
 ) -> None:
-    """Write rows of tiles to a PNG: a title over each column, a label in each row's first tile.
+    """Write rows of tiles to a PNG: a title over each column, a label in each tile that has one.
 
     Every tile is scaled to a height of `tile_px`, its aspect kept. Rows may differ in length.
     """
@@ -129,9 +129,10 @@ def draw_grid(
             sheet.paste(one, (left, upper))
             if number == 0 and column < len(titles):
                 pen.text((left + 2, 4), titles[column], fill=_INK, font=_font(14))
+            if number < len(labels) and column < len(labels[number]):
+                place = (left + 6, upper + 5)
+                pen.text(place, labels[number][column], fill=_FAINT, font=_font(13))
             left += one.width + _GAP
-        if number < len(row_titles):
-            pen.text((_GAP + 6, upper + 5), row_titles[number], fill=_FAINT, font=_font(13))
     _save(sheet, path)
 
 
@@ -151,8 +152,8 @@ def contact_sheet(
     ]
     rows = [[mr_tile(mr[z], window=window) for z in chosen], [hu_tile(ct_hu[z]) for z in chosen]]
     titles = [title] + [""] * max(0, len(chosen) - 1)
-    labels = ("MR", "CT, bone window", "CT with head and skull")
-    draw_grid([*rows, drawn], titles=titles, row_titles=labels, path=path)
+    labels = (["MR"], ["CT, bone window"], ["CT with head and skull"])
+    draw_grid([*rows, drawn], titles=titles, labels=labels, path=path)
 
 
 def planes_sheet(images: Mapping[str, Volume], *, title: str, path: Path) -> None:
@@ -163,7 +164,7 @@ def planes_sheet(images: Mapping[str, Volume], *, title: str, path: Path) -> Non
     """
     rows = [[_in_mm(one, window) for one in _planes(image)] for name, image in images.items()
             for window in [BONE if name == "CT" else _own_window(image.array)]]  # fmt: skip
-    draw_grid(rows, titles=[title], row_titles=list(images), path=path)
+    draw_grid(rows, titles=[title], labels=[[name] for name in images], path=path)
 
 
 def _planes(image: Volume) -> list[tuple[Slice, float]]:

@@ -20,7 +20,7 @@ from sweeps.job import Job
 
 
 def looks_of(job: Job, looks: Iterable[Look], stem: str) -> dict[str, bytes]:
-    """Files of a look by their names: a panel MR | CT | pCT | error a case, and all pCTs as npz."""
+    """Files of a look by their names: a panel a case, and all pCTs as npz."""
     looks = list(looks)
     panels = {f"{stem}_{seen.case}.png": _panel(job, seen, stem) for seen in looks}
     return panels | {f"{stem}.npz": _npz({seen.case: _hu(seen.pct_hu) for seen in looks})}
@@ -79,14 +79,12 @@ def _write_preview(job: Job, case: CaseVolumes) -> None:
 def _panel(job: Job, seen: Look, stem: str) -> bytes:
     error = np.where(seen.head, seen.pct_hu - seen.ct_hu, 0.0)
     tiles = [
-        mr_tile(seen.mr_unit, window=(-1.0, 1.0)),
-        hu_tile(seen.ct_hu),
-        hu_tile(seen.pct_hu),
-        error_tile(error),
-    ]
+        [mr_tile(seen.mr_unit, window=(-1.0, 1.0)), hu_tile(seen.ct_hu)],
+        [error_tile(error), hu_tile(seen.pct_hu)],
+    ]  # the pseudo-CT below its CT; square, for MLflow shows square thumbnails
     path = job.panels / f".{stem}_{seen.case}.draw.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw_grid([tiles], titles=["MR", "CT", "pCT", "pCT - CT in the head"], path=path)
+    draw_grid(tiles, labels=[["MR", "CT"], ["pCT - CT in the head", "pCT"]], path=path)
     png = path.read_bytes()
     path.unlink()
     return png

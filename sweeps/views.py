@@ -117,7 +117,7 @@ def view_state(tracked: Tracked, logged: Logged) -> dict[str, Any]:
         "hideEmptyCharts": True,
         "compareRunSections": [
             _shown("curves", "Curves", columns=2, cardHeight=320),
-            _shown("panels", "Panels: MR | CT | pseudo-CT | error", columns=1, cardHeight=420),
+            _shown("panels", "Panels: MR, CT, pseudo-CT and error", columns=1, cardHeight=420),
             *(_shown(f"rest-{name}", name, open_=False) for name in rest),
         ],
         "compareRunCharts": [

@@ -127,3 +127,14 @@ def test_the_colours_of_a_window_go_from_its_lowest_to_its_highest_value():
     table = colour_table(ERROR)
     assert (table[0] == error_tile(np.array([[-500.0]]))[0, 0]).all()
     assert (table[255] == error_tile(np.array([[500.0]]))[0, 0]).all()
+
+
+def test_each_tile_bears_its_own_label(tmp_path):
+    black = hu_tile(np.full((64, 64), -1000))
+    draw_grid([[black] * 2] * 2, labels=[["a", "b"], ["", "d"]], path=tmp_path / "labelled.png")
+    drawn = np.asarray(Image.open(tmp_path / "labelled.png")).astype(int).sum(axis=2)
+    half = 256 + 6
+    lit = [
+        [drawn[6 + r * half :][:40, 6 + c * half :][:, :40].max() for c in (0, 1)] for r in (0, 1)
+    ]
+    assert [[value > 200 for value in row] for row in lit] == [[True, True], [False, True]]
