@@ -60,15 +60,12 @@ def chosen(sweep: Sweep, head: Head, *, limit: int) -> tuple[Trial, ...]:
     """Up to `limit` runs to compare: the best, the declared claim's arms, other families' best.
 
     A family is what a name begins with, up to its first dot or @. Places left go to the next best.
+    In the order of their rank.
     """
-    found = {run.trial: run for run in head.runs}
-    picked: dict[str, Trial] = {}
-    for name in (*_claimed(sweep), *_first_of_families(head.runs), *found):
-        if name in found:
-            picked.setdefault(name, found[name])
-    best = head.runs[0].trial
-    order = dict.fromkeys([best, *picked])
-    return tuple(found[name] for name in list(order)[:limit])
+    found = [run.trial for run in head.runs]
+    wanted = (found[0], *_claimed(sweep), *_first_of_families(head.runs), *found)
+    picked = list(dict.fromkeys(name for name in wanted if name in found))[:limit]
+    return tuple(run for run in head.runs if run.trial in picked)
 
 
 def left_out(head: Head, shown: Iterable[Trial]) -> str:

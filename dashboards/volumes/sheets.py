@@ -18,7 +18,7 @@ from data_prep.picture import Tile
 WIDTH_IN, HEIGHT_IN = 6.9, 9.4  # the text of an A4 page, with a caption below
 DPI = 300
 _TITLE_IN, _LABEL_IN, _GAP_IN, _FONT_POINTS = 0.22, 1.05, 0.03, 7.5
-_EMBEDDED: dict[Any, Any] = {
+_TEXT: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "font.size": _FONT_POINTS,
     "font.family": "DejaVu Sans",
@@ -71,7 +71,7 @@ def write_sheet(sheet: Sheet, folder: Path, name: str) -> list[Path]:
     """NAME.png (300 dpi) and NAME.pdf (names as text, fonts embedded), always the same bytes."""
     kinds = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
     paths = [folder / f"{name}.{kind}" for kind in kinds]
-    with rc_context(_EMBEDDED):
+    with rc_context(_TEXT):
         figure = _figure(sheet)
         for path, (kind, metadata) in zip(paths, kinds.items(), strict=True):
             with renamed(path) as temporary:

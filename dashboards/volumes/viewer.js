@@ -45,6 +45,7 @@
   const shown = (buffer, name, look) => ({ url: buffer, name, ...look }); // no address: nothing is fetched
 
   const start = async () => {
+    if (!document.createElement("canvas").getContext("webgl2")) throw new Error("no WebGL 2");
     const Niivue = await niivueClass();
     const [ct, ...pcts] = await Promise.all(packed("volume").map(unpacked));
     const head = pcts.pop();
@@ -83,7 +84,7 @@
       place.textContent = `At ${mm} mm (right, anterior, superior): ` +
         `CT ${a} HU, pCT ${b} HU, difference ${b - a} HU`;
     };
-    const setTrial = async () => {
+    const loadTrial = async () => {
       const chosen = control("trial").selectedIndex;
       const name = control("trial").value;
       const [low, high] = [-600, 1400];
@@ -100,6 +101,8 @@
       const dims = views.map((view) => view.volumes[0].dims.slice(1, 4).join(" x "));
       status.textContent = `CT of ${dims[0]} voxels, pCT of ${dims[1]}.`;
     };
+    let loaded = Promise.resolve();
+    const setTrial = () => (loaded = loaded.then(loadTrial)); // one after the other
     const onKey = (event) => {
       const step = {
         ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, 0, 1], ArrowDown: [0, 0, -1],
@@ -111,10 +114,15 @@
       event.stopImmediatePropagation();
       for (const view of views) {
         // Radiological pictures have the patient's right on the left.
-        if (step) view.moveCrosshairInVox(-step[0], step[1], step[2]);
+        if (step && event.shiftKey) turnBy(view, step);
+        else if (step) view.moveCrosshairInVox(-step[0], step[1], step[2]);
         else zoomBy(view, zoom);
       }
       tell();
+    };
+    const turnBy = (view, [x, , z]) => {
+      const { renderAzimuth, renderElevation } = view.scene;
+      view.setRenderAzimuthElevation(renderAzimuth + 10 * x, renderElevation + 10 * z);
     };
     const zoomBy = (view, factor) => {
       const [x, y, z, zoom] = view.scene.pan2Dxyzmm;

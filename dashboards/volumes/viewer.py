@@ -46,9 +46,9 @@ _BODY = """
 _NOTE = (
     "Case {case}, 2 mm. Click or drag to move both crosshairs; drag the 3D picture to turn both. "
     "With a picture in focus: arrow keys left-right and up-down, Page Up and Down front-back, "
-    "+ and - zoom. The difference is shown inside the head from 50 to 500 HU: pCT too high from "
-    "orange to yellow, too low from blue to green. Values outside the head are rounded to "
-    "{coarse} HU here. {rest}"
+    "Shift and arrows turn, + and - zoom. The difference is shown inside the head from 50 to "
+    "500 HU: pCT too high from orange to yellow, too low from blue to green. Values outside the "
+    "head are rounded to {coarse} HU here. {rest}"
 )
 
 

@@ -69,9 +69,9 @@ class Page:
             assert time.monotonic() < until, f"{condition}: {self.complaints}"
             time.sleep(0.1)
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, *, shift: bool = False) -> None:
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, modifiers=8 * shift)
 
     def picture(self, selector: str) -> bytes:
         """A PNG of the first element that `selector` finds."""
@@ -109,7 +109,7 @@ def browser(profile: Path) -> Iterator[Page]:
     from_us, to_browser = os.pipe()
     from_browser, to_us = os.pipe()
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-    redirected = ["sh", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "sh", *command]
+    redirected = ["bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", *command]
     process = subprocess.Popen(redirected, pass_fds=(from_us, to_us), stderr=subprocess.DEVNULL)
     os.close(from_us)
     os.close(to_us)
