@@ -38,11 +38,13 @@ def profile_html(sweep: Sweep) -> str:
 def profile(sweep: Sweep) -> pd.DataFrame:
     """A row a run, curve and bin: its middle in mm, mean and SD (n - 1) over cases, their number.
 
-    Cases whose volume does not reach a bin do not count in it. SD is 0 for a single case.
+    Of validation cases, in the geometry that most scores have, the background as predicted. Cases
+    whose volume does not reach a bin do not count in it. SD is 0 for a single case.
     """
-    scores = sweep.scores
+    scores = sweep.scores[(sweep.scores["split"] == "val") & (sweep.scores["background"] != "air")]
+    scores = scores[scores["geometry"].isin(scores["geometry"].mode()[:1])]
     names = scores["metric"].astype(str).str.extract(rf"^(bg_hu|bg_share)_({'|'.join(BINS)})$")
-    known = (scores["split"] == "val") & names[0].notna() & scores["value"].notna()
+    known = names[0].notna() & scores["value"].notna()
     table = pd.DataFrame(
         {
             "trial": scores["trial"],

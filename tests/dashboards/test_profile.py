@@ -48,6 +48,15 @@ def test_the_test_split_is_not_looked_at(sweep_dir):
     assert profile_html(load_sweep(sweep_dir)) == ""
 
 
+def test_a_background_set_to_air_and_a_second_geometry_are_not_mixed_in(sweep_dir):
+    predicted = [profile_row("never", case, "bg_hu_000_010", -800.0) for case in CASES]
+    aired = [row | {"background": "air", "value": -1000.0} for row in predicted]
+    tiled = predicted[0] | {"geometry": "native_tiles", "value": -300.0}
+    write_table(sweep_dir, "scores.parquet", [tiled, *aired, *predicted])
+    points = profile(load_sweep(sweep_dir))
+    assert points[["mean", "cases"]].to_numpy().tolist() == [[-800.0, 3]]
+
+
 def test_without_scores_there_is_no_profile(sweep_dir):
     assert profile_html(load_sweep(sweep_dir)) == ""
     (sweep_dir / "scores.parquet").unlink()
