@@ -153,10 +153,15 @@ def test_the_haze_is_as_thick_as_its_formula_says():
     assert abs(int(drawn[20, 20, 2]) - 255 * expected) < 1.5
 
 
-def test_fog_just_below_its_threshold_is_clear_air():
+def test_fog_at_its_threshold_is_clear_air_and_the_densest_fog_is_never_skin():
     background = np.ones(SHAPE, bool)
-    drawn = foggy(Volume(np.full(SHAPE, -900.0), AFFINE), background, view="left")
-    assert np.ptp(drawn.reshape(-1, 3), axis=0).max() == 0
+    clear, faint, dense = (
+        foggy(Volume(np.full(SHAPE, hu), AFFINE), background, view="left")
+        for hu in (-900.0, -899.0, 500.0)
+    )
+    assert (clear == (17, 19, 23)).all()
+    assert (faint == dense).all()
+    assert faint[20, 20, 2] > faint[20, 20, 0] + 60
 
 
 def test_background_begins_5_mm_from_the_head():
