@@ -18,7 +18,10 @@ _FOG_NOTE = (
     f"{CLEAR_MM:.0f} mm of it hide 63 % of what is behind. In a CT it is "
     "the couch or a head rest."
 )
-_BONE_NOTE = "Surface at 250 HU, lit from the upper left; the last column in the bone window."
+_BONE_NOTE = (
+    "Surface at 250 HU, lit from the upper left. Last column: the highest value along each ray, in "
+    "the bone window."
+)
 _PLATE_NOTE = (
     "Planes through the middle of the head, bone window (level 400, width 2000 HU), MR in its own. "
     "The bar is 50 mm."

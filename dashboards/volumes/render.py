@@ -47,7 +47,7 @@ def bone_sheet(sweep: Sweep, head: Head, runs: Sequence[Trial]) -> Sheet:
         for name, volume in named_volumes(sweep, head, runs)
         for part in [volume.with_array(volume.array[box])]
     ]
-    titles = (*(f"bone, {_SIDE[view]}" for view in VIEWS), "highest HU along rays, left side")
+    titles = (*(f"bone, {_SIDE[view]}" for view in VIEWS), "highest HU, left side")
     return Sheet(f"bone of case {head.case} in 3D", titles, tuple(rows))
 
 
