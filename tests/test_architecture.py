@@ -16,7 +16,7 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 35
-TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".sh", ".css", ".cfg", ""}
+TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".sh", ".css", ".js", ".cfg", ""}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
