@@ -61,7 +61,7 @@ def psnr_html(sweep: Sweep) -> str:
     """Validation PSNR, and the metric that selects where it is another one (as figure 3.1)."""
     metric, parts = sweep.info["select"]["metric"], []
     for name in dict.fromkeys((PSNR, metric)):
-        words = _titles(name)
+        words = title_of(name)
         curve = _curve(sweep, name, title=words, height=440)
         if curve and name == metric and name != PSNR:
             parts.append(subheading(f"{words}, which selects"))
@@ -69,7 +69,8 @@ def psnr_html(sweep: Sweep) -> str:
     return "".join(parts) and "".join(parts) + note(CARRIED_NOTE)
 
 
-def _titles(metric: str) -> str:
+def title_of(metric: str) -> str:
+    """What an axis of a validation metric is called."""
     known = {PSNR: "PSNR (dB)", PSNR_MASKED: "PSNR inside the head (dB)"}
     return known.get(metric, metric.removeprefix("val/"))
 
@@ -86,7 +87,7 @@ def losses_html(sweep: Sweep) -> str:
     parts = [
         f"<figure><figcaption>{escape(title)}</figcaption>{curve}</figure>"
         for name, title in LOSSES.items()
-        if (curve := _curve(sweep, name, title=name, height=280))
+        if (curve := _curve(sweep, name, title="", height=280))
     ]
     return "".join(parts) and f'<div class="grid">{"".join(parts)}</div>'
 
@@ -99,4 +100,4 @@ def _curve(
     figure = curve_figure(
         sweep, metric, title=title, colours=trial_colours(sweep), height=height, level=level
     )
-    return plot_html(figure, alt=in_words(sweep, metric, title=title), kind="curves")
+    return plot_html(figure, alt=in_words(sweep, metric, title=title or metric), kind="curves")

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from dashboards.load import Sweep, Trial
 from dashboards.markup import counted
 from dashboards.plots import INK, NOTE_FONT, THIN, axis, plain_figure, rounded
-from dashboards.segments import Segment, segments
+from dashboards.segments import Segment, points_of, segments
 
 MARGIN = {"l": 60, "t": 28, "b": 48}
 LABEL_PX = 17.0  # the least distance between two labels at the lines' ends
@@ -72,7 +72,8 @@ def draw_line(
 ) -> None:
     """A segment with the names that the page's choice of trials and its hover need."""
     name = line_name(sweep, line)
-    few = len(sweep.runs) <= MAX_LABELS and line.epochs[-1] <= FEW_EPOCHS
+    few_runs = len(sweep.runs) <= MAX_LABELS
+    few = few_runs and line.epochs[-1] <= FEW_EPOCHS
     figure.add_scatter(
         x=list(line.epochs),
         y=[rounded(value) for value in line.values],
@@ -80,7 +81,11 @@ def draw_line(
         meta=list(line.trials),
         yaxis=yaxis,
         mode="lines+markers" if few else "lines",
-        line={"color": colour, "width": 2, "dash": "solid" if line.trained else "5px,9px"},
+        line={
+            "color": colour,
+            "width": 2 if few_runs else 1.3,
+            "dash": "solid" if line.trained else "5px,9px",
+        },
         marker={"size": 5},
         hovertemplate="%{fullData.name}<br>epoch %{x}: %{y:.4~g}<extra></extra>",
     )
@@ -105,11 +110,8 @@ def mark_forks(figure: go.Figure, epochs: tuple[int, ...]) -> None:
 
 def last_values(sweep: Sweep, metric: str) -> list[End]:
     """Every run that has the metric, in the order of the recipe, with where its curve ends."""
-    rows = sweep.history[sweep.history["metric"] == metric].dropna(subset=["value"])
-    last = rows.sort_values("epoch").groupby("trial").tail(1)
-    columns = (last[name].tolist() for name in ("trial", "epoch", "value"))
-    ends = {trial: (epoch, value) for trial, epoch, value in zip(*columns, strict=True)}
-    return [(run, *ends[run.trial]) for run in sweep.runs if run.trial in ends]
+    points = points_of(sweep, metric)
+    return [(run, *points[run.trial][-1]) for run in sweep.runs if run.trial in points]
 
 
 def in_words(sweep: Sweep, metric: str, *, title: str) -> str:

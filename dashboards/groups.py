@@ -4,8 +4,7 @@ import pandas as pd
 
 from dashboards.load import Sweep
 from dashboards.markup import folded, html_table, note, subheading
-from dashboards.score_details import MAIN
-from dashboards.tables import comparable, metric_header, score_names, without_twins
+from dashboards.tables import MAIN, comparable, metric_header, score_names, without_twins
 from data_prep.errors import PctError
 from pct.scoring.cohort import spell
 

@@ -13,8 +13,7 @@ from dashboards.families import trial_colours
 from dashboards.load import Sweep
 from dashboards.markup import UNKNOWN, html_table, note, subheading
 from dashboards.plots import axis, plain_figure, plot_html, rounded
-from dashboards.score_details import MAIN
-from dashboards.tables import comparable, metric_header, score_names, without_twins
+from dashboards.tables import MAIN, comparable, metric_header, score_names, without_twins
 from pct.metrics.names import METRICS
 from pct.scoring.cohort import digits
 
@@ -77,8 +76,8 @@ def _strip(rows: pd.DataFrame, metric: str, names: dict[str, str], colours: dict
     title = metric_header(metric, unit)
     alt = (
         f"{title}: a dot for each of {rows['case'].nunique()} cases and {len(trials)} trials from "
-        f"{rows['value'].min():.4g} to {rows['value'].max():.4g}. Those that stand apart are in the "
-        "table below."
+        f"{rows['value'].min():.4g} to {rows['value'].max():.4g}. Those apart are in the table "
+        "below."
     )
     return f"<figure><figcaption>{escape(title)}</figcaption>{plot_html(figure, alt=alt)}</figure>"
 

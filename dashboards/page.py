@@ -8,7 +8,7 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from dashboards.configuration import configuration_html
-from dashboards.curve_section import PSNR, choice_html, losses_html, ngf_html, psnr_html
+from dashboards.curve_section import choice_html, losses_html, ngf_html, psnr_html, title_of
 from dashboards.excluded import excluded_html
 from dashboards.families import trial_colours
 from dashboards.fork_figures import forks_html
@@ -63,7 +63,7 @@ def sections(sweep: Sweep, options: Options) -> list[Section]:
     return [
         Section("Validation PSNR", curves and choice_html(sweep) + curves),
         Section("Unweighted NGF", ngf_html(sweep)),
-        Section("Forks", forks_html(sweep, metric=metric if "psnr" in metric else PSNR)),
+        Section("Forks", forks_html(sweep, metric=metric, title=title_of(metric))),
         Section("Losses", losses_html(sweep)),
         Section("Stage tree", stage_tree_html(sweep, colours=trial_colours(sweep))),
         Section("Panels", panels_html(sweep, num_cases=options.num_cases)),

@@ -8,6 +8,9 @@ import pandas as pd
 
 from dashboards.load import Sweep, Trial
 
+Point = tuple[int, float]
+"""An epoch and a value."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -28,8 +31,7 @@ def segments(sweep: Sweep, metric: str) -> list[Segment]:
 
     A segment that goes on from another starts at its last point, so that the line is whole.
     """
-    rows = sweep.history[sweep.history["metric"] == metric].dropna(subset=["value"])
-    tables = {str(trial): part.sort_values("epoch") for trial, part in rows.groupby("trial")}
+    tables = tables_of(sweep, metric)
     sharing, trained = _sharing(sweep), _trained(sweep, tables)
     drawn: dict[str, int] = {}
     found: list[Segment] = []
@@ -39,6 +41,21 @@ def segments(sweep: Sweep, metric: str) -> list[Segment]:
     return found
 
 
+def tables_of(sweep: Sweep, metric: str) -> dict[str, pd.DataFrame]:
+    """Trial -> its rows of `metric` that have a value, by epoch."""
+    rows = sweep.history[sweep.history["metric"] == metric].dropna(subset=["value"])
+    return {str(trial): part.sort_values("epoch") for trial, part in rows.groupby("trial")}
+
+
+def points_of(sweep: Sweep, metric: str) -> dict[str, list[Point]]:
+    """Trial -> epochs and values of its whole curve, shared epochs too."""
+    return {trial: _points(rows) for trial, rows in tables_of(sweep, metric).items()}
+
+
+def _points(rows: pd.DataFrame) -> list[Point]:
+    return list(zip(rows["epoch"].tolist(), rows["value"].tolist(), strict=True))
+
+
 def _of_run(
     run: Trial, rows: pd.DataFrame, drawn: dict[str, int], sharing: dict[str, tuple[str, ...]],
     trained: set[str],
@@ -46,10 +63,10 @@ def _of_run(
     """The run's lines past what an earlier run has drawn of its stages, which it notes."""
     keys = {e: stage.key for stage in run.stages for e in range(stage.first, stage.last + 1)}
     start = max((drawn.get(stage.key, 0) for stage in run.stages), default=0)
-    points = list(zip(rows["epoch"].tolist(), rows["value"].tolist(), strict=True))
+    points = _points(rows)
     before = [point for point in points if point[0] <= start][-1:]
 
-    def trials_at(point: tuple[int, float]) -> tuple[str, ...]:
+    def trials_at(point: Point) -> tuple[str, ...]:
         return sharing.get(keys.get(point[0], ""), (run.trial,))
 
     for trials, part in groupby([point for point in points if point[0] > start], key=trials_at):

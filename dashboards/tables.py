@@ -10,12 +10,24 @@ from dashboards.markup import UNKNOWN, counted, html_table, note
 from pct.metrics.names import METRICS
 from pct.scoring.claim_table import heading, verdict
 from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS
-from pct.scoring.cohort import MixedScores, cell, cohort, refuse_mixtures, titled, without_curves
+from pct.scoring.cohort import (
+    SHOWN,
+    MixedScores,
+    cell,
+    cohort,
+    refuse_mixtures,
+    titled,
+    without_curves,
+)
 from pct.scoring.declared import declared_in
 from pct.scoring.settings import NoSuchRuns, weigh
 
 ONE_OF_EACH = ("mask_backend", "metric_version", "split_sha")
 """Columns that must hold one value in all tables of a split."""
+
+
+MAIN = (*SHOWN, "dice_skull")
+"""Metrics that details, groups and outliers show; all are in the table of scores."""
 
 
 def score_tables(sweep: Sweep, split: Literal["val", "test"]) -> str:

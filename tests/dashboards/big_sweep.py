@@ -6,6 +6,7 @@ python tests/dashboards/big_sweep.py DIR [TRIALS]
 import json
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ SHAPES = {
     "val/psnr": (27.0, -8.0), "val/psnr_masked": (24.0, -7.0), "val/ngf": (0.87, 0.08),
     "val/l1": (0.05, 0.2), "val/bg": (0.01, 0.3), "val/ngf_against_ct": (0.86, 0.09),
     "loss/l1": (0.04, 0.25), "loss/ngf": (0.86, 0.1), "loss/bg": (0.01, 0.5),
-    "loss/gan": (0.4, 0.3), "loss/d": (0.25, 0.2), "loss/g": (22.0, 20.0), "time/epoch_s": (30.0, 0.0),
+    "loss/gan": (0.4, 0.3), "loss/d": (0.25, 0.2), "loss/g": (22.0, 20.0),
+    "time/epoch_s": (30.0, 0.0),
 }  # fmt: skip
 SCORES = {
     "psnr": ("dB", 27.0), "psnr_masked": ("dB", 24.0), "ssim": ("1", 0.73),
@@ -39,9 +41,8 @@ def families(num_trials: int) -> Iterator[list[dict[str, Any]]]:
     number = 0
     while left > 0:
         number += 1
-        name = f"exp{number}"
-        parts = [stage(1, 20, f"{name}-a", 20.0), stage(21, 30, f"{name}-b", 20.0),
-                 stage(31, 40, f"{name}-c", 20.0), stage(41, EPOCHS, f"{name}-keep", 20.0)]  # fmt: skip
+        name, cuts = f"arm{number:02d}", (0, *FORKS, EPOCHS)
+        parts = [stage(done + 1, last, f"{name}-to-{last}", 20.0) for done, last in pairwise(cuts)]
         for one in parts:
             one["values"]["lambda_bg"] = float(number)
         rows = [trial_row(f"{name}.keep", parts, own_epochs=EPOCHS)]
