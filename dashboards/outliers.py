@@ -23,7 +23,9 @@ FAR_MADS = 3.0
 MIN_CASES = 5
 """With fewer the deviation says nothing: the worst case is named."""
 
-MOST_TICKS = 30
+ROOM_FOR_NAMES = 48
+"""Characters of all trials' names that fit below a plot; else a dot tells its trial by itself."""
+
 HEIGHT, JITTER = 300, 0.25
 MOST_NAMED = 3
 DOT = {"size": 5, "symbol": "circle"}
@@ -102,9 +104,9 @@ def strip_figure(
             marker={**(RING if is_ring else DOT), "color": paint},
             hovertemplate="%{text}: %{y:.4~g}<extra></extra>",
         )  # fmt: skip
-    few = len(trials) <= MOST_TICKS
+    few = sum(len(names[trial]) for trial in trials) <= ROOM_FOR_NAMES
     ticks = {"tickvals": list(range(len(trials))), "ticktext": [names[trial] for trial in trials]}
-    title = "" if few else f"{len(trials)} trials, in the order of the recipe"
+    title = "" if few else f"{len(trials)} trials, in the order of the table"
     figure.update_layout(
         xaxis=axis(title, range=[-0.6, len(trials) - 0.4], automargin=True, showgrid=False,
                    **(ticks if few else {"showticklabels": False})),
@@ -136,7 +138,8 @@ def _list(scores: pd.DataFrame, names: dict[str, str]) -> str:
     rule = (
         f"The worst case of each trial: with fewer than {MIN_CASES} cases none can be called an "
         "outlier." if few else
-        f"Cases outside median ± {FAR_MADS:g} MAD of their trial, on either side; rings above."
+        f"Cases outside median ± {FAR_MADS:g} MAD of their trial, on either "
+        "side, ringed above. Of an ordinary spread one case in 20 lies there by chance."
     )  # fmt: skip
     return table + note(rule + (f" Most often listed: {most}." if most else ""))
 

@@ -39,13 +39,20 @@
     });
   }
 
+  // One figure a frame: the first shows before the second is drawn.
+  const waiting = [];
+  function buildNext() {
+    if (waiting.length) build(waiting.shift());
+    if (waiting.length) requestAnimationFrame(() => setTimeout(buildNext));
+  }
+
   const places = [...document.querySelectorAll(".plot")];
   const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (!entry.isIntersecting) continue;
-      seen.unobserve(entry.target);
-      build(entry.target);
-    }
+    const fresh = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+    fresh.forEach((place) => seen.unobserve(place));
+    const idle = !waiting.length;
+    waiting.push(...fresh);
+    if (idle) buildNext();
   }, { rootMargin: "300px" });
   places.forEach((place) => seen.observe(place));
   addEventListener("beforeprint", () => places.forEach(build));
