@@ -8,7 +8,7 @@ import pandas as pd
 from dashboards.load import Sweep
 from dashboards.markup import counted, folded, html_table, note, paragraph
 
-NUMBER = re.compile(r"(?<![A-Za-z])-?\d+(?:[.,]\d+)*")
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)*")
 TITLES = {"refused": "Refused", "flagged": "Flagged, and used all the same"}
 UNFOLDED = 20
 """Longer lists are folded."""
@@ -43,5 +43,6 @@ def _of_one_kind(rows: pd.DataFrame, title: str) -> str:
 
 def kind_of(reason: str, case: str) -> str:
     """A reason without what belongs to one case: its first sentence, numbers as N."""
-    first = reason.replace(case, "the case").split(". ")[0]
+    mentions = rf"(?<!\w){re.escape(case)}(?!\w)"
+    first = re.sub(mentions, "the case", reason).split(". ")[0]
     return NUMBER.sub("N", first).rstrip(".") or "no reason given"

@@ -133,7 +133,8 @@ def _list(scores: pd.DataFrame, names: dict[str, str]) -> str:
         rows.append([name, *cells])
     heads = ["trial", *(metric_header(metric, units[metric]) for metric in metrics)]
     table = html_table(heads, rows, caption="Cases that stand apart")
-    most = ", ".join(f"{case} ({count} times)" for case, count in named.most_common(MOST_NAMED))
+    often = [each for each in named.most_common(MOST_NAMED) if each[1] > 1]
+    most = ", ".join(f"{case} ({count} times)" for case, count in often)
     few = scores["case"].nunique() < MIN_CASES
     rule = (
         f"The worst case of each trial: with fewer than {MIN_CASES} cases none can be called an "
