@@ -4,8 +4,8 @@ import json
 from html import escape
 
 from dashboards.curves import Level, curve_figure, has_metric, in_words, level_of
-from dashboards.families import families, trial_colours
-from dashboards.load import Sweep, Trial
+from dashboards.families import Family, families, family_of, trial_colours
+from dashboards.load import Sweep
 from dashboards.markup import note, subheading
 from dashboards.plots import plot_html
 
@@ -36,7 +36,7 @@ def choice_html(sweep: Sweep) -> str:
     found = families(sweep)
     buttons = "".join(
         f'<button type="button" aria-pressed="false" style="--colour:{each.colour}" '
-        f'data-trials="{_names(_members(sweep, each.runs))}">{escape(each.name)}</button>'
+        f'data-trials="{_names(_members(sweep, each))}">{escape(each.name)}</button>'
         for each in found[:MOST_BUTTONS]
     )
     return (
@@ -48,9 +48,14 @@ def choice_html(sweep: Sweep) -> str:
     )
 
 
-def _members(sweep: Sweep, runs: tuple[Trial, ...]) -> list[str]:
-    names = {run.trial for run in runs}
-    return [t.trial for t in sweep.trials if t.trial in names or t.same_as in names]
+def _members(sweep: Sweep, family: Family) -> list[str]:
+    """Its runs under all their names, and twins that belong to it by their own name."""
+    runs = {run.trial for run in family.runs}
+    return [
+        trial.trial
+        for trial in sweep.trials
+        if {trial.trial, trial.same_as} & runs or family_of(trial.trial) == family.name
+    ]
 
 
 def _names(trials: list[str]) -> str:

@@ -79,18 +79,21 @@ def _compared(
         is_declared = declared is not None and (declared.a, declared.b) == (a, b)
         enough = min(seeds[a], seeds[b]) >= MIN_SEEDS
         own = pd.concat([(parts if enough or is_declared else main)[name] for name in (a, b)])
-        on = declared.on if declared and is_declared else _first_aim(sweep, own)
+        on = _metric_in_question(sweep, own, declared)
         if on is not None:
             told = weigh(own, Question(a, b, on), declared=is_declared)
             found += [(b, each) for each in told if each.metric in {*MAIN, on}]
     return found
 
 
-def _first_aim(sweep: Sweep, scores: pd.DataFrame) -> str | None:
-    """The metric in question where none was declared: the one that selects, if it was scored."""
+def _metric_in_question(
+    sweep: Sweep, scores: pd.DataFrame, declared: Question | None
+) -> str | None:
+    """The declared one for all settings; without it the one that selects, if it was scored."""
     known = set(scores["metric"])
     chosen = sweep.info["select"]["metric"].removeprefix("val/")
-    return next((name for name in (chosen, *MAIN) if name in known), None)
+    wanted = [declared.on] if declared else []
+    return next((name for name in (*wanted, chosen, *MAIN) if name in known), None)
 
 
 def _rows(found: Sequence[Found], claims: bool) -> Iterator[list[str]]:
@@ -129,6 +132,7 @@ def _rule(claims: bool) -> str:
         return rule + "A difference of single trainings is theirs, not their settings'."
     return rule + (
         "Intervals and p are those of `pct claim`: a bootstrap over seeds and patients, where each "
-        "case counts as a patient. The A/A spread is what two seeds of one setting differ by. "
-        "Whatever was not declared before the run is exploratory."
+        "case counts as a patient. p is that of the metric in question; of the others it is raised "
+        "by Holm over the metrics, and nothing is over the settings. The A/A spread is what two "
+        "seeds of one setting differ by. Whatever was not declared before the run is exploratory."
     )

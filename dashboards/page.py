@@ -77,7 +77,7 @@ def sections(sweep: Sweep, options: Options) -> list[Section]:
         Section("Trials", trials_table(sweep)),
         Section("Excluded cases", excluded_html(sweep)),
         Section("Configuration", configuration_html(sweep)),
-        Section("Settings and versions", settings_table(sweep)),
+        Section("Data and versions", settings_table(sweep)),
     ]
 
 
@@ -109,7 +109,7 @@ def render(sweep: Sweep, options: Options = Options()) -> str:
         '<body><a class="skip" href="#main">Skip to the report</a><div class="page">'
         f'<nav aria-label="Sections"><ol><li><a href="#main"><strong>Summary</strong></a></li>'
         f'{links}</ol></nav>\n<main id="main" tabindex="-1"><h1>{title}</h1>'
-        f"{paragraph(summary(sweep))}{note(claim_note(sweep))}"
+        f"{paragraph(summary(sweep))}{note(_caution(sweep))}"
         f"<noscript>{paragraph(NO_SCRIPT)}</noscript>\n{body}\n"
         f"<footer>{note(f'This file: {SIZE}, {len(shown)} sections.')}</footer></main></div>\n"
     )
@@ -122,7 +122,17 @@ def _file(name: str) -> str:
     return resources.files("dashboards").joinpath(name).read_text(encoding="utf-8")
 
 
+def _caution(sweep: Sweep) -> str:
+    """What the numbers below may be used for."""
+    opened = f" {_openings(sweep)}" if sweep.times_test_opened else ""
+    return claim_note(sweep) + opened
+
+
 def _test_scores(sweep: Sweep) -> str:
-    table, times = score_tables(sweep, "test"), sweep.times_test_opened
-    opened = "once" if times == 1 else f"{times} times"
-    return table and table + paragraph(f"Test opened {opened} on this data.")
+    table = score_tables(sweep, "test")
+    return table and table + paragraph(_openings(sweep))
+
+
+def _openings(sweep: Sweep) -> str:
+    times = sweep.times_test_opened
+    return f"Test opened {'once' if times == 1 else f'{times} times'} on this data."

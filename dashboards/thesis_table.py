@@ -38,10 +38,11 @@ class Pooled:
 
 SPLITS = {"test": "Test set", "val": "Validation cases"}
 NOTE = (
-    "Mean ± SD over patients; where a setting was trained from several seeds, over each patient's "
-    "mean. Grey rows are printed as in table 4.1 of the thesis, whose data are others: they show "
-    "the size to expect, not who is better. dice_hu250 thresholds bone at 250 HU: it is not the "
-    "thesis's Dice of TotalSegmentator skulls."
+    "Global SSIM is the score ssim, local SSIM ssim_masked. Mean ± SD over patients; where a "
+    "setting was trained from several seeds, over each patient's mean. Grey rows are printed as in "
+    "table 4.1 of the thesis, whose data are others: they show the size to expect, not who is "
+    "better. dice_hu250 thresholds bone at 250 HU: it is not the thesis's Dice of TotalSegmentator "
+    "skulls."
 )
 
 
@@ -68,7 +69,7 @@ def _table(sweep: Sweep, scores: pd.DataFrame) -> str:
     dice = next((name for name in DICE if (scores["metric"] == name).any()), DICE[0])
     metrics = ("ssim", "ssim_masked", dice)
     dice_title = f"skull Dice ({dice})"
-    headers = ["experiment", "n", "runs", "global SSIM (ssim)", "local SSIM (ssim_masked)"]
+    headers = ["experiment", "n", "runs", "global SSIM", "local SSIM"]
     rows: list[list[str]] = []
     grey = []
     for setting, title in ROWS.items():
@@ -77,7 +78,7 @@ def _table(sweep: Sweep, scores: pd.DataFrame) -> str:
             rows.append(_row(sweep, own, setting, metrics))
         if setting in THESIS:
             grey.append(len(rows))
-            rows.append([f"{title}: thesis, 39 test cases, no SD given", "39", "1"])
+            rows.append([f"{title}: thesis, 39 test cases, no SD given", "39", UNKNOWN])
             rows[-1] += THESIS[setting]
     return html_table(
         [*headers, dice_title], rows, numeric=True, grey=grey, caption="Table 4.1 of the thesis"

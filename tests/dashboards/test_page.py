@@ -40,7 +40,7 @@ def test_sections_stand_in_their_order(sweep_dir):
     assert re.findall(r"<h2>(.*?)</h2>", html) == [
         "Validation PSNR", "Unweighted NGF", "Forks", "Stage tree", "Panels",
         "Scores, validation", "Score details", "Outliers", "Scores, test", "Trials",
-        "Excluded cases", "Configuration", "Settings and versions",
+        "Excluded cases", "Configuration", "Data and versions",
     ]  # fmt: skip
     assert "Test opened once on this data." in html
 
@@ -167,3 +167,14 @@ def test_the_command_prints_the_path_of_the_report_and_its_size(sweep_dir):
     size = (sweep_dir / "report.html").stat().st_size / 1e6
     assert result.stdout.strip() == f"{sweep_dir / 'report.html'} ({size:.1f} MB)"
     assert "base64" not in own_part((sweep_dir / "report.html").read_text())
+
+
+def test_a_sweep_in_which_no_epoch_was_finished_still_has_a_report(sweep_dir):
+    failed = [r | {"status": "FAILED", "best_value": None, "epochs": 0} for r in trial_rows()]
+    write_table(sweep_dir, "trials.parquet", failed)
+    history = load_sweep(sweep_dir).history
+    history[history["epoch"] > 99].to_parquet(sweep_dir / "history.parquet")
+    (sweep_dir / "scores.parquet").unlink()
+    html = own_part(render(load_sweep(sweep_dir)))
+    assert "Did not finish: never (FAILED)" in html
+    assert 'class="plot"' not in html
