@@ -29,7 +29,7 @@ def configuration_html(sweep: Sweep) -> str:
     table = html_table(heads, rows, caption="Settings that differ") if differing else ""
     count = f"{counted(len(shared), 'setting')} shared by all {counted(len(trials), 'trial')}"
     common = folded(count, html_table(["setting", "value"], list(shared.items()), caption=count))
-    words = "Settings that differ between trials; `N from E` counts epochs from 1."
+    words = "Settings that differ between trials. A schedule's 0 from 41 begins with epoch 41."
     return (
         note(words) + table if differing else note("All trials have the same settings.")
     ) + common

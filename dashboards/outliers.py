@@ -132,7 +132,7 @@ def _list(scores: pd.DataFrame, names: dict[str, str]) -> str:
             cells.append(_cell(found, units[metric]))
         rows.append([name, *cells])
     heads = ["trial", *(metric_header(metric, units[metric]) for metric in metrics)]
-    table = html_table(heads, rows, caption="Cases that stand apart")
+    table = html_table(heads, rows, numeric=True, caption="Cases that stand apart")
     often = [each for each in named.most_common(MOST_NAMED) if each[1] > 1]
     most = ", ".join(f"{case} ({count} times)" for case, count in often)
     few = scores["case"].nunique() < MIN_CASES
