@@ -17,7 +17,6 @@
     layout.annotations = (layout.annotations || []).filter(
       (each) => !isEnd(each) || (!narrow && isChosen([each.name.slice(4)])));
     if (narrow) layout.margin = { ...layout.margin, r: 10, l: Math.min(50, layout.margin.l) };
-    if (narrow && layout.meta && layout.meta.narrow) layout.height = layout.meta.narrow;
     return layout;
   }
 

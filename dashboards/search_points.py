@@ -119,7 +119,7 @@ def importances(
     for index, aim in enumerate(points.aims):
         sign = 1.0 if aim in points.minimise else -1.0
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the evaluator is experimental
+            warnings.filterwarnings("ignore", message=".*to achieve low `target` values")  # it does
             shares = get_param_importances(
                 study, evaluator=judge, target=lambda t, i=index, s=sign: s * t.values[i]
             )
