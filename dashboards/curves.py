@@ -1,25 +1,21 @@
-"""Validation curves over epochs, one a run, with the fork epochs marked."""
+"""Curves over epochs: shared trunks once, branches from their fork on, the forks marked."""
 
 from dataclasses import dataclass
-from itertools import cycle
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from dashboards.load import Sweep, Trial
+from dashboards.markup import counted
+from dashboards.plots import INK, NOTE_FONT, THIN, axis, plain_figure, rounded
+from dashboards.segments import Segment, points_of, segments
 
-PALETTE = ("#0072B2", "#D55E00", "#117733", "#AA4499", "#332288", "#8A6D00", "#994455", "#444444")
-"""Told apart by colour-blind readers, and dark enough for text on white."""
-
-INK, FAINT = "#1f2933", "#d9dee4"
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-
-THIN = {"dash": "dot", "width": 1.5, "color": "#7b8794"}
-NOTE_FONT = {"size": 12, "color": "#52606d"}
-MARGIN = {"l": 56, "t": 28, "b": 48}
+MARGIN = {"l": 60, "t": 28, "b": 48}
 LABEL_PX = 17.0  # the least distance between two labels at the lines' ends
-LEGEND_PX = 22
-MAX_LABELS = 10  # more lines than that get a legend instead
+MAX_LABELS = 10  # more lines than that are told apart by pointing at them
+MAX_FORKS = 6  # more fork epochs than that are lines without a word
+SHOWN_NAMES = 3
+FEW_EPOCHS = 30
+PAD = 0.06
 
 
 @dataclass(frozen=True)
@@ -30,23 +26,18 @@ class Level:
     value: float
 
 
-def trial_colours(sweep: Sweep) -> dict[str, str]:
-    """A colour a run, the same in every figure; trials that are the same run share it."""
-    runs = [run.trial for run in sweep.runs]
-    colours = dict(zip(runs, cycle(PALETTE), strict=False))
-    for trial in sweep.trials:
-        colours.setdefault(trial.trial, colours.get(trial.same_as or "", INK))
-    return colours
+End = tuple[Trial, int, float]
+"""A run, the epoch of its last value, and that value."""
 
 
 def has_metric(sweep: Sweep, metric: str) -> bool:
     """Whether any run recorded a value of `metric`."""
-    return not _values(sweep, metric).empty
+    return bool(sweep.history.loc[sweep.history["metric"] == metric, "value"].notna().any())
 
 
 def level_of(sweep: Sweep, metric: str, *, name: str) -> Level | None:
     """The median of a `metric` that no training changes, or None where it was not recorded."""
-    values = _values(sweep, metric)
+    values = sweep.history.loc[sweep.history["metric"] == metric, "value"].dropna()
     return None if values.empty else Level(name, float(values.median()))
 
 
@@ -54,58 +45,106 @@ def curve_figure(
     sweep: Sweep, metric: str, *, title: str, colours: dict[str, str], height: int,
     level: Level | None = None,
 ) -> go.Figure:  # fmt: skip
-    """Lines of `metric` against the epoch: own epochs solid, carried ones dashed.
+    """Lines of `metric` against the epoch: solid where this sweep trained them, else dashed.
 
-    `title` names the y axis, with its unit. A dotted vertical line at each fork epoch. Each
-    line bears its name at its end; more than ten lines get a legend. `metric` must be there.
+    `title` names the y axis, with its unit. A dotted vertical line at each fork epoch. Up to ten
+    runs bear their names at their ends. `metric` must be there.
     """
-    figure = go.Figure()
-    ends: list[tuple[Trial, int, float]] = []
-    for run in sweep.runs:
-        rows = sweep.history.query("trial == @run.trial and metric == @metric")
-        rows = rows.dropna(subset=["value"]).sort_values("epoch")
-        if rows.empty:
-            continue
-        _draw_run(figure, rows, name=sweep.names_of(run), colour=colours[run.trial])
-        ends.append((run, int(rows["epoch"].iloc[-1]), float(rows["value"].iloc[-1])))
-    for epoch in sweep.fork_epochs:
-        note = {"text": f"fork {epoch}", "font": NOTE_FONT}
-        figure.add_vline(epoch, line=THIN, annotation=note, annotation_position="top")
+    lines = segments(sweep, metric)
+    figure = plain_figure(height=height)
+    for line in lines:
+        draw_line(figure, sweep, line, colour=colours[line.run.trial])
+    mark_forks(figure, sweep.fork_epochs)
     if level:
-        note = {"text": level.name, "font": NOTE_FONT}
-        figure.add_hline(level.value, line=THIN, annotation=note, annotation_position="bottom left")
-    labelled = len(ends) <= MAX_LABELS
-    _lay_out(figure, title=title, height=height, legend=not labelled)
-    if labelled:
+        words = {"text": level.name, "font": NOTE_FONT}
+        figure.add_hline(
+            level.value, line=THIN, annotation=words, annotation_position="bottom left"
+        )
+    _lay_out(figure, lines, title=title, level=level)
+    ends = last_values(sweep, metric)
+    if len(ends) <= MAX_LABELS:
         _label_ends(figure, sweep, ends, colours=colours)
     return figure
 
 
-def _draw_run(figure: go.Figure, rows: pd.DataFrame, *, name: str, colour: str) -> None:
-    """The carried part, then the own one, which starts at the last carried point."""
-    carried = rows["carried"].to_numpy(bool)
-    num_carried = int(carried.sum())
-    parts = [(rows[carried], True), (rows.iloc[max(0, num_carried - 1) :], False)]
-    for part, is_carried in parts:
-        if part.empty or (not is_carried and carried.all()):
-            continue
-        figure.add_scatter(
-            x=part["epoch"].tolist(),
-            y=part["value"].tolist(),
-            name=name,
-            legendgroup=name,
-            showlegend=not is_carried or bool(carried.all()),
-            mode="lines+markers" if len(rows) <= 30 and not is_carried else "lines",
-            line={"color": colour, "width": 2, "dash": "5px,9px" if is_carried else "solid"},
-            marker={"size": 5},
-            hovertemplate="%{y:.3f}" + (" (carried)" if is_carried else ""),
-        )
+def draw_line(
+    figure: go.Figure, sweep: Sweep, line: Segment, *, colour: str, yaxis: str = "y"
+) -> None:
+    """A segment with the names that the page's choice of trials and its hover need."""
+    name = line_name(sweep, line)
+    few_runs = len(sweep.runs) <= MAX_LABELS
+    few = few_runs and line.epochs[-1] <= FEW_EPOCHS
+    figure.add_scatter(
+        x=list(line.epochs),
+        y=[rounded(value) for value in line.values],
+        name=name,
+        meta=list(line.trials),
+        yaxis=yaxis,
+        mode="lines+markers" if few else "lines",
+        line={
+            "color": colour,
+            "width": 2 if few_runs else 1.3,
+            "dash": "solid" if line.trained else "5px,9px",
+        },
+        marker={"size": 5},
+        hovertemplate="%{fullData.name}<br>epoch %{x}: %{y:.4~g}<extra></extra>",
+    )
+
+
+def line_name(sweep: Sweep, line: Segment) -> str:
+    """The run's name; of a shared line the names of those that share it."""
+    runs = [run for run in sweep.runs if run.trial in line.trials]
+    if len(runs) <= 1:
+        return sweep.names_of(line.run)
+    names = [run.trial for run in runs]
+    more = [f"{len(names) - SHOWN_NAMES} more"] if len(names) > SHOWN_NAMES else []
+    return "shared by " + ", ".join([*names[:SHOWN_NAMES], *more])
+
+
+def mark_forks(figure: go.Figure, epochs: tuple[int, ...]) -> None:
+    """A dotted line at each; with a word where they are few."""
+    for epoch in epochs:
+        words = {"text": f"fork {epoch}" if len(epochs) <= MAX_FORKS else "", "font": NOTE_FONT}
+        figure.add_vline(epoch, line=THIN, annotation=words, annotation_position="top")
+
+
+def last_values(sweep: Sweep, metric: str) -> list[End]:
+    """Every run that has the metric, in the order of the recipe, with where its curve ends."""
+    points = points_of(sweep, metric)
+    return [(run, *points[run.trial][-1]) for run in sweep.runs if run.trial in points]
+
+
+def in_words(sweep: Sweep, metric: str, *, title: str) -> str:
+    """What a curve figure shows, for those who do not see it."""
+    ends = last_values(sweep, metric)
+    told = ", ".join(f"{run.trial} {value:.4g}" for run, _, value in ends[:MAX_LABELS])
+    rest = f" and {len(ends) - MAX_LABELS} more" if len(ends) > MAX_LABELS else ""
+    forks = ", ".join(map(str, sweep.fork_epochs))
+    forked = f" Forks after epochs {forks}." if forks else ""
+    return f"{title} by epoch of {counted(len(ends), 'run')}. Last values: {told}{rest}.{forked}"
+
+
+def y_range(values: list[float]) -> list[float]:
+    """The values' range with some air."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    pad = PAD * (high - low) or 0.5
+    return [rounded(low - pad) or 0.0, rounded(high + pad) or 0.0]
+
+
+def _lay_out(figure: go.Figure, lines: list[Segment], *, title: str, level: Level | None) -> None:
+    last = max((line.epochs[-1] for line in lines), default=1)
+    values = [value for line in lines for value in line.values]
+    values += [level.value] if level else []
+    figure.update_layout(
+        margin=MARGIN,
+        xaxis=axis("epoch", range=[1 - 0.02 * last, 1.01 * last], dtick=1 if last <= 20 else None),
+        yaxis=axis(title, range=y_range(values)),
+    )
 
 
 def _label_ends(
-    figure: go.Figure, sweep: Sweep, ends: list[tuple[Trial, int, float]], *,
-    colours: dict[str, str],
-) -> None:  # fmt: skip
+    figure: go.Figure, sweep: Sweep, ends: list[End], *, colours: dict[str, str]
+) -> None:
     """Names beside the lines' ends, pushed apart where two that end together would overlap."""
     low, high = figure.layout.yaxis.range
     px_per_unit = (figure.layout.height - MARGIN["t"] - MARGIN["b"]) / (high - low)
@@ -115,9 +154,9 @@ def _label_ends(
         wanted = [(value - low) * px_per_unit for _, value in together]
         for (run, value), before, after in zip(together, wanted, _spread(wanted), strict=True):
             figure.add_annotation(
-                x=epoch, y=value, text=sweep.names_of(run), showarrow=False,
-                xanchor="left", xshift=8, yshift=after - before, bgcolor="white",
-                font={"size": 13, "color": colours[run.trial]},
+                x=epoch, y=rounded(value), text=sweep.names_of(run), showarrow=False,
+                name=f"end {run.trial}", xanchor="left", xshift=8, yshift=round(after - before, 1),
+                bgcolor="white", font={"size": 13, "color": colours.get(run.trial, INK)},
             )  # fmt: skip
     longest = max((len(sweep.names_of(run)) for run, _, _ in ends), default=0)
     figure.update_layout(margin_r=min(260, 24 + 8 * longest))
@@ -133,33 +172,3 @@ def _spread(heights_px: list[float]) -> list[float]:
         places[index] = max(places[index], floor)
         floor = places[index] + LABEL_PX
     return places
-
-
-def _lay_out(figure: go.Figure, *, title: str, height: int, legend: bool) -> None:
-    last = max((epoch for trace in figure.data for epoch in trace.x), default=1)
-    values = [value for trace in figure.data for value in trace.y]
-    values += [shape.y0 for shape in figure.layout.shapes if shape.yref == "y"]
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    pad = 0.06 * (high - low) or 0.5
-    axis = {"gridcolor": FAINT, "zeroline": False, "linecolor": FAINT, "ticks": ""}
-    figure.update_layout(
-        height=height + (LEGEND_PX * len(figure.data) // 2 if legend else 0),
-        margin=MARGIN,
-        font={"family": FONT, "size": 13, "color": INK},
-        plot_bgcolor="white",
-        paper_bgcolor="white",
-        hovermode="x unified",
-        showlegend=legend,
-        legend={"orientation": "h", "y": -0.15},
-        xaxis={
-            **axis,
-            "title": "epoch",
-            "range": [1 - 0.02 * last, 1.01 * last],
-            "dtick": 1 if last <= 20 else None,
-        },
-        yaxis={**axis, "title": title, "range": [low - pad, high + pad]},
-    )
-
-
-def _values(sweep: Sweep, metric: str) -> "pd.Series[float]":
-    return sweep.history.loc[sweep.history["metric"] == metric, "value"].dropna()

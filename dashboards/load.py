@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from data_prep.errors import PctError
 
 HISTORY_COLUMNS = ("trial", "epoch", "metric", "value", "carried")
+CASE_COLUMNS = ("subject", "split", "status", "reason")
 SCORE_COLUMNS = (
     "trial", "case", "split", "split_sha", "metric", "value", "unit",
     "mask_backend", "geometry", "background", "metric_version",
@@ -55,6 +56,15 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Fork:
+    """Where runs part: after `epoch`, the last one of the stage that they share."""
+
+    epoch: int
+    branches: tuple[Trial, ...]
+    """The first run of each way on."""
+
+
+@dataclass(frozen=True)
 class Sweep:
     """All that a report is made of."""
 
@@ -66,6 +76,8 @@ class Sweep:
     """One row a trial, epoch and metric; `carried` where another trial trained the epoch."""
     scores: pd.DataFrame
     """One row a trial, case and metric."""
+    cases: pd.DataFrame | None = None
+    """The data's table of cases, refused ones too; None where the folder holds none."""
 
     @property
     def runs(self) -> tuple[Trial, ...]:
@@ -82,13 +94,19 @@ class Sweep:
         return " = ".join([run.trial, *shown])
 
     @property
-    def fork_epochs(self) -> tuple[int, ...]:
-        """Finished epochs after which runs part: a stage there has two or more successors."""
-        successors: dict[tuple[int, str], set[str]] = {}
+    def forks(self) -> tuple[Fork, ...]:
+        """Stages with two or more successors, early ones first."""
+        ways: dict[tuple[int, str], dict[str, Trial]] = {}
         for run in self.runs:
             for before, after in pairwise(run.stages):
-                successors.setdefault((before.last, before.key), set()).add(after.key)
-        return tuple(sorted({epoch for (epoch, _), keys in successors.items() if len(keys) > 1}))
+                ways.setdefault((before.last, before.key), {}).setdefault(after.key, run)
+        found = [Fork(epoch, tuple(on.values())) for (epoch, _), on in ways.items() if len(on) > 1]
+        return tuple(sorted(found, key=lambda fork: fork.epoch))
+
+    @property
+    def fork_epochs(self) -> tuple[int, ...]:
+        """Finished epochs after which runs part."""
+        return tuple(sorted({fork.epoch for fork in self.forks}))
 
     @property
     def times_test_opened(self) -> int:
@@ -119,6 +137,7 @@ def load_sweep(folder: Path) -> Sweep:
         trials=tuple(_trial(row) for row in rows),
         history=_read_table(folder, "history.parquet", HISTORY_COLUMNS).to_pandas(),
         scores=_read_scores(folder),
+        cases=_read_cases(folder),
     )
 
 
@@ -128,6 +147,14 @@ def _read_scores(folder: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=list(SCORE_COLUMNS))
     scores: pd.DataFrame = _read_table(folder, "scores.parquet", SCORE_COLUMNS).to_pandas()
     return scores
+
+
+def _read_cases(folder: Path) -> pd.DataFrame | None:
+    """Sweeps of earlier versions keep no copy of their data's table of cases."""
+    if not (folder / "cases.parquet").exists():
+        return None
+    cases: pd.DataFrame = _read_table(folder, "cases.parquet", CASE_COLUMNS).to_pandas()
+    return cases
 
 
 def _trial(row: dict[str, Any]) -> Trial:

@@ -1,40 +1,33 @@
-"""Tables of scores, trials and settings as HTML."""
+"""Tables of scores, trials and versions as HTML."""
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator
 from typing import Any, Literal, cast
 
 import pandas as pd
 
 from dashboards.load import Sweep, Trial
+from dashboards.markup import UNKNOWN, counted, html_table, note
 from pct.metrics.names import METRICS
 from pct.scoring.claim_table import heading, verdict
 from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS
-from pct.scoring.cohort import MixedScores, cell, cohort, refuse_mixtures, titled, without_curves
+from pct.scoring.cohort import (
+    SHOWN,
+    MixedScores,
+    cell,
+    cohort,
+    refuse_mixtures,
+    titled,
+    without_curves,
+)
 from pct.scoring.declared import declared_in
 from pct.scoring.settings import NoSuchRuns, weigh
 
 ONE_OF_EACH = ("mask_backend", "metric_version", "split_sha")
 """Columns that must hold one value in all tables of a split."""
 
-UNKNOWN = "\N{EN DASH}"
 
-
-def html_table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: bool = False
-) -> str:
-    """A plain table; text is escaped. `numeric` aligns all but the first column to the right."""
-    head = "".join(f'<th scope="col">{escape(header)}</th>' for header in headers)
-    body = "".join(
-        "<tr>" + f'<th scope="row">{escape(first)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in rest) + "</tr>"
-        for first, *rest in rows
-    )  # fmt: skip
-    kind = ' class="numeric"' if numeric else ""
-    return (
-        f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+MAIN = (*SHOWN, "dice_skull")
+"""Metrics that details, groups and outliers show; all are in the table of scores."""
 
 
 def score_tables(sweep: Sweep, split: Literal["val", "test"]) -> str:
@@ -44,26 +37,46 @@ def score_tables(sweep: Sweep, split: Literal["val", "test"]) -> str:
     scores (NaN) are left out and counted. Scores of another geometry or background stand in a
     table of their own; other mask back ends, metric versions or splits raise `MixedScores`.
     """
-    scores = sweep.scores[sweep.scores["split"] == split]
-    if scores.empty:
-        return ""
-    refuse_mixtures(scores, columns=ONE_OF_EACH, where=f"scores.parquet, split {split}: ")
-    same = [trial.trial for trial in sweep.trials if trial.same_as]
-    scores = scores[~scores["trial"].isin(same)]
-    names = {run.trial: sweep.names_of(run) for run in sweep.runs}
-    known = {trial.trial for trial in sweep.trials}
-    names |= {other: other for other in scores["trial"].unique() if other not in known}
+    scores = without_twins(sweep, sweep.scores[sweep.scores["split"] == split])
+    names = score_names(sweep, scores)
     parts = []
-    for (geometry, background), part in scores.groupby(["geometry", "background"], sort=True):
+    for _, part in comparable(scores, where=split):
+        geometry, background = part["geometry"].iloc[0], part["background"].iloc[0]
         parts.append(_score_table(part, names))
         parts.append(
-            f'<p class="note">Mean ± SD over {_cases(part)}. Geometry {escape(str(geometry))}, '
-            f"background {escape(str(background))}, "
-            f"masks by {escape(str(part['mask_backend'].iloc[0]))}, "
-            f"metric version {part['metric_version'].iloc[0]}. "
-            "↑ higher is better, ↓ lower is better.</p>"
+            note(
+                f"Mean ± SD over {_cases(part)}. Geometry {geometry}, background {background}, "
+                f"masks by {part['mask_backend'].iloc[0]}, metric version "
+                f"{part['metric_version'].iloc[0]}. ↑ higher is better, ↓ lower is better."
+            )
         )
     return "".join(parts)
+
+
+def comparable(scores: pd.DataFrame, *, where: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Scores of one split that may stand in one table, with what sets them apart if there are more.
+
+    By geometry and background; other mask back ends, metric versions or splits of the data raise
+    `MixedScores`.
+    """
+    refuse_mixtures(scores, columns=ONE_OF_EACH, where=f"scores.parquet, split {where}: ")
+    parts = scores.groupby(["geometry", "background"], sort=True)
+    for (geometry, background), part in parts:
+        several = f": geometry {geometry}, background {background}" if parts.ngroups > 1 else ""
+        yield several, part
+
+
+def without_twins(sweep: Sweep, scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores, each run's once."""
+    same = [trial.trial for trial in sweep.trials if trial.same_as]
+    return scores[~scores["trial"].isin(same)]
+
+
+def score_names(sweep: Sweep, scores: pd.DataFrame) -> dict[str, str]:
+    """Trials as scores call them -> as the report does; models of other names come last."""
+    names = {run.trial: sweep.names_of(run) for run in sweep.runs}
+    known = {trial.trial for trial in sweep.trials}
+    return names | {other: other for other in scores["trial"].unique() if other not in known}
 
 
 def claim_note(sweep: Sweep) -> str:
@@ -86,7 +99,7 @@ def claim_note(sweep: Sweep) -> str:
 def _could_be(sweep: Sweep, num_cases: int) -> str:
     seeds = {trial.trial.rpartition("@")[2] for trial in sweep.runs if "@" in trial.trial}
     num_seeds = max(1, len(seeds))
-    found = f"n = {_count(num_cases, 'case')}, {_count(num_seeds, 'seed')}"
+    found = f"n = {counted(num_cases, 'case')}, {counted(num_seeds, 'seed')}"
     if num_seeds < MIN_SEEDS or num_cases < MIN_PATIENTS:
         return (
             f"No claim: {found}. A claim between settings needs at least {MIN_SEEDS} seeds and "
@@ -123,7 +136,7 @@ def settings_table(sweep: Sweep) -> str:
 def _score_table(scores: pd.DataFrame, names: dict[str, str]) -> str:
     scores = without_curves(scores)
     units = scores.drop_duplicates("metric").set_index("metric")["unit"]
-    headers = ["trial", *(_metric_header(metric, unit) for metric, unit in units.items())]
+    headers = ["trial", *(metric_header(metric, unit) for metric, unit in units.items())]
     cells = {(row.trial, row.metric): cell(row) for row in cast(Any, cohort(scores).itertuples())}
     scored = {trial: name for trial, name in names.items() if trial in set(scores["trial"])}
     rows = [
@@ -135,7 +148,8 @@ def _score_table(scores: pd.DataFrame, names: dict[str, str]) -> str:
     return html_table(headers, rows, numeric=True)
 
 
-def _metric_header(metric: Any, unit: str) -> str:
+def metric_header(metric: Any, unit: str) -> str:
+    """A metric with its unit and an arrow to where it is better."""
     known = METRICS.get(metric)
     arrow = {None: "", True: " ↑", False: " ↓"}[known.higher_is_better if known else None]
     return titled(metric, unit) + arrow
@@ -161,11 +175,7 @@ def _trial_row(trial: Trial) -> list[str]:
 
 
 def _cases(scores: pd.DataFrame) -> str:
-    return _count(scores["case"].nunique(), "case")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    return counted(scores["case"].nunique(), "case")
 
 
 def _plain(value: Any) -> str:

@@ -5,8 +5,13 @@ from html import escape
 from typing import Any
 
 from dashboards.load import Stage, Sweep, Trial
+from dashboards.markup import note, scroll
 
 WIDTH, ROW, BAR = 900, 58, 16
+CLOSE_ROW = 40
+MANY_RUNS = 12
+"""More rows than that stand closer, with labels above their bars only."""
+
 LEFT, TOP = 12, 26
 CHAR = 6.6  # mean width of a character at 12 px
 SHARED, INK, FAINT = "#9aa5b1", "#1f2933", "#d9dee4"
@@ -62,6 +67,20 @@ def lay_out(runs: tuple[Trial, ...]) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
+TREE_NOTE = (
+    "Grey stages are shared and trained once; pale ones were not reached. Point at a bar for all "
+    "its values."
+)
+
+
+def stage_tree_html(sweep: Sweep, *, colours: dict[str, str]) -> str:
+    """The tree in an area that scrolls, and what it saved; "" without stages."""
+    svg = stage_tree_svg(sweep, colours=colours)
+    written, planned = sweep.info["epochs_written"], sweep.info.get("epochs_planned")
+    saved = f" {written - planned} of {written} epochs are saved by sharing." if planned else ""
+    return svg and scroll(svg, name="Stage tree") + note(TREE_NOTE + saved)
+
+
 def stage_tree_svg(sweep: Sweep, *, colours: dict[str, str]) -> str:
     """The tree as an SVG element: epochs to the right, shared stages grey, own ones coloured."""
     bars = lay_out(sweep.runs)
@@ -72,16 +91,17 @@ def stage_tree_svg(sweep: Sweep, *, colours: dict[str, str]) -> str:
     names = {bar.row: sweep.names_of(bar.run) for bar in bars}
     right = min(300.0, 24 + 7.4 * max(map(len, names.values())))
     scale = (WIDTH - LEFT - right) / last
-    height = TOP + num_rows * ROW + 34
-    parts = _axis(last, scale, bottom=TOP + num_rows * ROW)
+    step = ROW if num_rows <= MANY_RUNS else CLOSE_ROW
+    height = TOP + num_rows * step + 34
+    parts = _axis(last, scale, bottom=TOP + num_rows * step)
     for bar in bars:
-        parts += _connector(bar, scale)
+        parts += _connector(bar, scale, step)
     for row in range(num_rows):
         here = [bar for bar in bars if bar.row == row]
-        parts += _row(here, scale, colours)
+        parts += _row(here, scale, step, colours)
         end = LEFT + here[-1].stage.last * scale + 8
         colour = colours.get(here[-1].run.trial, INK)
-        parts.append(_text(end, _middle(row) + 4.5, names[row], size=13, fill=colour))
+        parts.append(_text(end, _middle(row, step) + 4.5, names[row], size=13, fill=colour))
     return (
         f'<svg class="tree" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'aria-label="Stage tree of {escape(sweep.info["sweep"])}">{"".join(parts)}</svg>'
@@ -126,24 +146,25 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _row(bars: list[Bar], scale: float, colours: dict[str, str]) -> list[str]:
+def _row(bars: list[Bar], scale: float, step: int, colours: dict[str, str]) -> list[str]:
     """Bars of one row, each label above its bar, or below it where the one before is in the way."""
     parts = []
-    free = {-BAR / 2 - 6: 0.0, BAR / 2 + 15: 0.0}
+    free = {-BAR / 2 - 6: 0.0} | ({BAR / 2 + 15: 0.0} if step == ROW else {})
     for bar in bars:
         x = LEFT + (bar.stage.first - 1) * scale
         parts.append(f"<g><title>{escape(_tooltip(bar))}</title>")
         fill = SHARED if bar.shared_by > 1 else colours.get(bar.run.trial, INK)
         for last, opacity in ((bar.stage.last, 0.25), (bar.reached, 1)):
             width = max(0.0, (last - bar.stage.first + 1) * scale - 2)
+            top = _middle(bar.row, step) - BAR / 2
             parts.append(
-                f'<rect x="{x + 1:.1f}" y="{_middle(bar.row) - BAR / 2:.1f}" width="{width:.1f}" '
+                f'<rect x="{x + 1:.1f}" y="{top:.1f}" width="{width:.1f}" '
                 f'height="{BAR}" rx="3" fill="{fill}" fill-opacity="{opacity}"/>'
             )
         parts.append("</g>")
         slot = next((offset for offset, used in free.items() if used <= x), None)
         if bar.label and slot is not None:
-            parts.append(_text(x + 2, _middle(bar.row) + slot, bar.label))
+            parts.append(_text(x + 2, _middle(bar.row, step) + slot, bar.label))
             free[slot] = x + CHAR * len(bar.label) + 10
     return parts
 
@@ -154,11 +175,11 @@ def _tooltip(bar: Bar) -> str:
     return f"epochs {bar.stage.first}-{bar.stage.last}{shared}: {values}"
 
 
-def _connector(bar: Bar, scale: float) -> list[str]:
+def _connector(bar: Bar, scale: float, step: int) -> list[str]:
     if bar.parent_row is None:
         return []
     x = LEFT + (bar.stage.first - 1) * scale
-    start, end = _middle(bar.parent_row) + BAR / 2, _middle(bar.row)
+    start, end = _middle(bar.parent_row, step) + BAR / 2, _middle(bar.row, step)
     return [f'<path d="M{x:.1f} {start:.1f}V{end:.1f}h2" fill="none" stroke="{SHARED}"/>']
 
 
@@ -174,8 +195,8 @@ def _axis(last: int, scale: float, *, bottom: float) -> list[str]:
     return parts
 
 
-def _middle(row: int) -> float:
-    return TOP + row * ROW + ROW / 2
+def _middle(row: int, step: int) -> float:
+    return TOP + row * step + step / 2
 
 
 def _text(

@@ -3,7 +3,8 @@ from itertools import pairwise
 import pytest
 from sweep_folder import history_rows, trial_row, write_table
 
-from dashboards.curves import MAX_LABELS, curve_figure, level_of, trial_colours
+from dashboards.curves import MAX_LABELS, curve_figure, in_words, level_of
+from dashboards.families import trial_colours
 from dashboards.load import load_sweep
 
 
@@ -18,14 +19,34 @@ def draw(sweep, metric="val/psnr", level=None):
     return curve_figure(sweep, metric, title="y", colours=colours, height=400, level=level)
 
 
-def test_each_run_is_one_line_and_its_carried_part_is_dashed(figure):
-    lines = [(trace.name, trace.line.dash == "solid", list(trace.x)) for trace in figure.data]
+def test_a_trunk_is_drawn_once_and_its_branches_go_on_from_its_last_point(figure):
+    lines = [(trace.name, trace.line.dash, list(trace.x)) for trace in figure.data]
     assert lines == [
-        ("never", True, [1, 2, 3, 4, 5, 6]),
-        ("exp.keep = always", True, [1, 2, 3, 4, 5, 6]),
-        ("exp.drop", False, [1, 2, 3]),
-        ("exp.drop", True, [3, 4, 5, 6]),
+        ("never", "solid", [1, 2, 3, 4, 5, 6]),
+        ("shared by exp.keep, exp.drop", "solid", [1, 2, 3]),
+        ("exp.keep = always", "solid", [3, 4, 5, 6]),
+        ("exp.drop", "solid", [3, 4, 5, 6]),
     ]
+
+
+def test_the_choice_of_a_branch_keeps_its_trunk_and_a_twin_its_run(figure):
+    assert [list(trace.meta) for trace in figure.data] == [
+        ["never"], ["exp.keep", "exp.drop", "always"], ["exp.keep", "always"], ["exp.drop"],
+    ]  # fmt: skip
+
+
+def test_epochs_that_another_sweep_trained_are_dashed(sweep_dir):
+    rows = [row | {"carried": row["carried"] or row["epoch"] <= 3} for row in history_rows()]
+    write_table(sweep_dir, "history.parquet", rows)
+    dashes = {trace.name: trace.line.dash for trace in draw(load_sweep(sweep_dir)).data}
+    assert dashes["shared by exp.keep, exp.drop"] != "solid"
+    assert dashes["exp.drop"] == "solid"
+
+
+def test_those_who_do_not_see_a_curve_are_told_its_ends_and_forks(sweep_dir):
+    words = in_words(load_sweep(sweep_dir), "val/psnr", title="PSNR (dB)")
+    assert words.startswith("PSNR (dB) by epoch of 3 runs. Last values: never 26.7, exp.keep 27.3")
+    assert words.endswith("Forks after epochs 3.")
 
 
 def test_the_fork_is_marked_at_its_epoch(figure):
@@ -63,14 +84,15 @@ def test_a_twin_has_the_colour_of_its_run(sweep_dir):
     assert len({colours[name] for name in ("never", "exp.keep", "exp.drop")}) == 3
 
 
-def test_many_lines_get_a_legend_instead_of_labels(sweep_dir):
+def test_many_lines_bear_no_names_but_tell_them_when_pointed_at(sweep_dir):
     names = [f"t{i}" for i in range(MAX_LABELS + 1)]
     write_table(sweep_dir, "trials.parquet", [trial_row(name, []) for name in names])
     some = [row for row in history_rows() if row["trial"] == "never"]
     write_table(sweep_dir, "history.parquet", [r | {"trial": n} for n in names for r in some])
     figure = draw(load_sweep(sweep_dir))
-    assert figure.layout.showlegend
     assert not figure.layout.annotations
+    assert {trace.name for trace in figure.data} == set(names)
+    assert all("%{fullData.name}" in trace.hovertemplate for trace in figure.data)
 
 
 def test_a_value_that_is_not_a_number_is_left_out(sweep_dir):

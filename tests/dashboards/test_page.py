@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from dashboards.cli import report
 from dashboards.load import NoSweep, load_sweep
-from dashboards.page import render, summary, write_report
+from dashboards.page import render, write_report
 from dashboards.panels import find_panels, panels_html
+from dashboards.summary import summary
 
 
 def own_part(html: str) -> str:
@@ -26,7 +27,7 @@ def test_the_report_is_one_file_under_its_final_name(sweep_dir):
 
 def test_the_page_asks_for_nothing_from_outside(sweep_dir):
     html = own_part(render(load_sweep(sweep_dir)))
-    assert not re.findall(r"(?:src|href)=[\"']?(?![\"']|data:)|@import|url\(|https?://", html)
+    assert not re.findall(r"(?:src|href)=[\"']?(?![\"']|data:|#)|@import|url\(|https?://", html)
     assert "default-src 'none'" in html
 
 
@@ -37,8 +38,9 @@ def test_sections_stand_in_their_order(sweep_dir):
     write_table(sweep_dir, "test_ledger.parquet", [{"model": "exp.keep@6"}])
     html = own_part(render(load_sweep(sweep_dir)))
     assert re.findall(r"<h2>(.*?)</h2>", html) == [
-        "Validation PSNR", "Unweighted NGF", "Stage tree", "Panels", "Scores, validation",
-        "Scores, test", "Trials", "Settings and versions",
+        "Validation PSNR", "Unweighted NGF", "Forks", "Stage tree", "Panels",
+        "Scores, validation", "Score details", "Outliers", "Scores, test", "Trials",
+        "Excluded cases", "Configuration", "Data and versions",
     ]  # fmt: skip
     assert "Test opened once on this data." in html
 
@@ -46,7 +48,7 @@ def test_sections_stand_in_their_order(sweep_dir):
 def test_a_model_scored_under_another_name_has_its_column(sweep_dir):
     scores = [*score_rows(), score_row("exp.keep@6", "p09", "mae_head", 120.0, "test")]
     write_table(sweep_dir, "scores.parquet", scores)
-    test_section = own_part(render(load_sweep(sweep_dir))).split("Scores, test")[1]
+    test_section = own_part(render(load_sweep(sweep_dir))).split("<h2>Scores, test")[1]
     assert "exp.keep@6" in test_section
     assert "120.0" in test_section
 
@@ -66,9 +68,28 @@ def test_the_metric_that_selects_gets_its_own_curve(sweep_dir):
     masked = history[history["metric"] == "val/psnr"].assign(metric="val/psnr_masked")
     write_table(sweep_dir, "history.parquet", [*history.to_dict("records"),
                                                *masked.to_dict("records")])  # fmt: skip
-    assert "<h2>Validation PSNR inside the head, which selects</h2>" in render(
-        load_sweep(sweep_dir)
-    )
+    html = render(load_sweep(sweep_dir))
+    assert "<h3>PSNR inside the head (dB), which selects</h3>" in html
+
+
+def test_every_section_is_linked_and_every_link_has_its_section(sweep_dir):
+    html = own_part(render(load_sweep(sweep_dir)))
+    links = re.findall(r'href="#([^"]+)"', html)
+    assert sorted(set(links)) == sorted(["main", *re.findall(r'<section id="([^"]+)"', html)])
+    assert len(set(re.findall(r' id="([^"]+)"', html))) == len(re.findall(r' id="', html))
+
+
+def test_every_figure_has_words_for_those_who_do_not_see_it(sweep_dir):
+    html = own_part(render(load_sweep(sweep_dir)))
+    labels = re.findall(r'<div class="plot"[^>]*role="img" aria-label="([^"]*)"', html)
+    assert len(labels) == html.count('<div class="plot"') >= 4
+    assert min(map(len, labels)) > 30
+
+
+def test_the_page_states_its_own_size(sweep_dir):
+    path = write_report(load_sweep(sweep_dir))
+    told = re.search(r"This file: ([\d.]+) MB", own_part(path.read_text()))
+    assert abs(float(told[1]) - path.stat().st_size / 1e6) < 0.06
 
 
 def test_the_summary_says_what_ran_what_was_saved_and_which_trial_is_best(sweep_dir):
@@ -138,10 +159,22 @@ def test_a_panel_that_is_no_picture_is_refused_by_name(sweep_dir):
         panels_html(load_sweep(sweep_dir), num_cases=2)
 
 
-def test_the_command_prints_the_path_of_the_report(sweep_dir):
+def test_the_command_prints_the_path_of_the_report_and_its_size(sweep_dir):
     app = Typer()
     app.command()(report)
     result = CliRunner().invoke(app, [str(sweep_dir), "--cases", "0"])
     assert result.exit_code == 0
-    assert result.stdout.strip() == str(sweep_dir / "report.html")
+    size = (sweep_dir / "report.html").stat().st_size / 1e6
+    assert result.stdout.strip() == f"{sweep_dir / 'report.html'} ({size:.1f} MB)"
     assert "base64" not in own_part((sweep_dir / "report.html").read_text())
+
+
+def test_a_sweep_in_which_no_epoch_was_finished_still_has_a_report(sweep_dir):
+    failed = [r | {"status": "FAILED", "best_value": None, "epochs": 0} for r in trial_rows()]
+    write_table(sweep_dir, "trials.parquet", failed)
+    history = load_sweep(sweep_dir).history
+    history[history["epoch"] > 99].to_parquet(sweep_dir / "history.parquet")
+    (sweep_dir / "scores.parquet").unlink()
+    html = own_part(render(load_sweep(sweep_dir)))
+    assert "Did not finish: never (FAILED)" in html
+    assert 'class="plot"' not in html

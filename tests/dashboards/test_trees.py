@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ET
 
 from sweep_folder import stage, trial_row, trial_rows, write_table
 
-from dashboards.curves import trial_colours
+from dashboards.families import trial_colours
 from dashboards.load import load_sweep
 from dashboards.trees import SHARED, lay_out, stage_tree_svg
 
