@@ -1,6 +1,6 @@
 """The report: one HTML file that needs nothing else, no network included."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -17,12 +17,17 @@ from dashboards.load import Sweep
 from dashboards.markup import anchor, note, paragraph, size_of
 from dashboards.outliers import outliers_html
 from dashboards.panels import panels_html
+from dashboards.pictures.looks import read_cases
+from dashboards.pictures.sections import PictureOptions, picture_sections, picture_style
 from dashboards.score_details import details_html
 from dashboards.search_section import search_html
 from dashboards.summary import summary
 from dashboards.tables import claim_note, score_tables, settings_table, trials_table
 from dashboards.thesis_table import thesis_table
 from dashboards.trees import stage_tree_html
+from dashboards.volumes.figures import plates_html, renders_html
+from dashboards.volumes.profile import profile_html
+from dashboards.volumes.viewer import viewer_html
 from data_prep.atomic import renamed
 
 # The browser itself keeps the page from loading anything.
@@ -35,8 +40,7 @@ SIZE = "@size of this file@"
 class Options:
     """What a reader of the report may choose."""
 
-    num_cases: int = 2
-    """Validation cases whose panels are embedded."""
+    pictures: PictureOptions = field(default_factory=PictureOptions)
     by: str | None = None
     """A column of the table of cases by which the scores are split."""
 
@@ -66,7 +70,7 @@ def sections(sweep: Sweep, options: Options) -> list[Section]:
         Section("Forks", forks_html(sweep, metric=metric, title=title_of(metric))),
         Section("Losses", losses_html(sweep)),
         Section("Stage tree", stage_tree_html(sweep, colours=trial_colours(sweep))),
-        Section("Panels", panels_html(sweep, num_cases=options.num_cases)),
+        *_pictures(sweep, options.pictures),
         Section("Table 4.1", thesis_table(sweep)),
         Section("Scores, validation", scores + paragraph(claim_note(sweep))),
         Section("Score details", details_html(sweep)),
@@ -78,6 +82,19 @@ def sections(sweep: Sweep, options: Options) -> list[Section]:
         Section("Excluded cases", excluded_html(sweep)),
         Section("Configuration", configuration_html(sweep)),
         Section("Data and versions", settings_table(sweep)),
+    ]
+
+
+def _pictures(sweep: Sweep, options: PictureOptions) -> list[Section]:
+    """Slices, error maps, volumes; of an older sweep the panels that it drew itself."""
+    if not read_cases(sweep.folder):
+        return [Section("Panels", panels_html(sweep, num_cases=options.num_cases))]
+    return [
+        *(Section(heading, body) for heading, body in picture_sections(sweep, options)),
+        Section("Contact plate", plates_html(sweep)),
+        Section("Renders", renders_html(sweep)),
+        Section("Background", profile_html(sweep)),
+        Section("3D viewer", viewer_html(sweep)),
     ]
 
 
@@ -105,7 +122,7 @@ def render(sweep: Sweep, options: Options = Options()) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_file('report.css')}</style></head>\n"
+        f"<title>{title}</title><style>{_file('report.css')}{picture_style()}</style></head>\n"
         '<body><a class="skip" href="#main">Skip to the report</a><div class="page">'
         f'<nav aria-label="Sections"><ol><li><a href="#main"><strong>Summary</strong></a></li>'
         f'{links}</ol></nav>\n<main id="main" tabindex="-1"><h1>{title}</h1>'

@@ -1,10 +1,10 @@
 """What is shown of a sweep: which runs, which of their epochs, which two beside each other."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from dashboards.families import family_of
 from dashboards.load import Sweep, Trial
 from dashboards.pictures.looks import kept_epochs
 from data_prep.errors import PctError
@@ -43,7 +43,7 @@ def left_out(sweep: Sweep, shown: Sequence[Trial], *, where: str) -> str:
         return ""
     return (
         f"Shown are the best {len(shown)} of {len(sweep.runs)} runs by "
-        f"{sweep.info['select']['metric']}; the others lie in {sweep.folder / where}."
+        f"{sweep.info['select']['metric']}; the others lie in {sweep.folder.name}/{where}."
     )
 
 
@@ -111,11 +111,6 @@ def stage_key(run: Trial, epoch: int) -> str:
     return next(keys, f"of {run.trial}")
 
 
-def family(trial: str) -> str:
-    """The name before branch and seed: exp3 of exp3.drop and of exp3@s1."""
-    return re.split(r"[.@]", trial, maxsplit=1)[0]
-
-
 def parse_pair(text: str) -> tuple[str, str]:
     """Read `A,B`, as given to `--compare`, into two names of trials or settings."""
     names = [name.strip() for name in text.split(",")]
@@ -143,7 +138,7 @@ def two_to_compare(sweep: Sweep, asked: tuple[str, str] | None) -> tuple[Trial, 
     if len(sweep.ranked) < 2:
         return None
     best, *others = sweep.ranked
-    apart = [run for run in others if family(run.trial) != family(best.trial)]
+    apart = [run for run in others if family_of(run.trial) != family_of(best.trial)]
     return best, (apart or others)[0]
 
 

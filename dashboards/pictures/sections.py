@@ -6,9 +6,8 @@ from html import escape
 from importlib import resources
 
 import pandas as pd
-import plotly.graph_objects as go
 
-from dashboards.curves import trial_colours
+from dashboards.families import trial_colours
 from dashboards.load import Sweep, Trial
 from dashboards.pictures.choose import left_out, shown_runs, two_to_compare
 from dashboards.pictures.looks import Look, read_cases
@@ -17,6 +16,7 @@ from dashboards.pictures.plates import comparison_plate, error_plate, evolution_
 from dashboards.pictures.roi import Roi, refuse_unknown, rois_of
 from dashboards.pictures.tissue import read_histograms
 from dashboards.pictures.tissue_plots import error_figure, hu_figure, tissue_table
+from dashboards.plots import plot_html
 
 EVOLUTION_NOTE = (
     "Every run shows the same slices, cut to the head and 20 mm around it, the patient's right on "
@@ -33,6 +33,14 @@ HISTOGRAM_NOTE = (
     "Errors beyond ±1000 HU stand in the outermost bins, and means, taken over bins, count them as "
     "±990."
 )
+
+
+ALTS = (
+    "Share of voxels against the error pCT - CT, a panel a tissue, a line a run; the table below "
+    "has each run's means.",
+    "Share of the head's voxels against HU, the CT dotted, a line a run.",
+)
+"""What the two figures show, in words."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def evolution_html(
     runs = shown_runs(sweep)
     plates = [evolution_plate(sweep, runs, look, rois_of(look, options.rois)) for look in cases]
     drawn = switched([plate for plate in plates if plate], name="by-epoch")
-    rest = f"Of {total} cases {len(cases)} are shown; all lie in {sweep.folder / 'looks'}."
+    rest = f"Of {total} cases {len(cases)} are shown; all lie in {sweep.folder.name}/looks."
     notes = [EVOLUTION_NOTE, ROI_NOTE, left_out(sweep, runs, where="looks"),
              rest if total > len(cases) else ""]  # fmt: skip
     return drawn and drawn + _notes(notes)
@@ -122,7 +130,8 @@ def histograms_html(sweep: Sweep) -> str:
         return ""
     figures = (error_figure(tables, colours=colours), hu_figure(tables, colours=colours))
     rest = left_out(sweep, shown_runs(sweep), where="histograms")
-    return "".join(map(_plot, figures)) + tissue_table(tables) + _notes([HISTOGRAM_NOTE, rest])
+    plots = (plot_html(figure, alt=alt) for figure, alt in zip(figures, ALTS, strict=True))
+    return "".join(plots) + tissue_table(tables) + _notes([HISTOGRAM_NOTE, rest])
 
 
 def histogram_tables(sweep: Sweep) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
@@ -132,12 +141,6 @@ def histogram_tables(sweep: Sweep) -> tuple[dict[str, pd.DataFrame], dict[str, s
     found = {name: read_histograms(sweep.folder, trial) for name, trial in named.items()}
     tables = {name: table for name, table in found.items() if table is not None}
     return tables, {name: colours[named[name]] for name in tables}
-
-
-def _plot(figure: go.Figure) -> str:
-    config = {"displaylogo": False, "responsive": True, "displayModeBar": False}
-    html: str = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
-    return html
 
 
 def _notes(texts: Sequence[str]) -> str:

@@ -6,9 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dashboards.curves import FAINT, FONT, INK
+from dashboards.markup import UNKNOWN, html_table
 from dashboards.pictures.tissue import TISSUES, Histogram, histogram
-from dashboards.tables import UNKNOWN, html_table
+from dashboards.plots import FAINT, FONT, INK
 
 SHOWN_HU = (-1000.0, 1000.0)
 CT_LINE = {"color": INK, "width": 2, "dash": "dot"}

@@ -1,10 +1,10 @@
 """What a sweep keeps of one head in 3D, and which runs of many are shown of it."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dashboards.families import family_of
 from dashboards.load import Sweep, Trial
 from data_prep.volume import Volume, load_nifti, to_ras
 from pct.scoring.declared import declared_in
@@ -59,8 +59,7 @@ def find_head(sweep: Sweep) -> Head | None:
 def chosen(sweep: Sweep, head: Head, *, limit: int) -> tuple[Trial, ...]:
     """Up to `limit` runs to compare: the best, the declared claim's arms, other families' best.
 
-    A family is what a name begins with, up to its first dot or @. Places left go to the next best.
-    In the order of their rank.
+    Places left go to the next best. In the order of their rank.
     """
     found = [run.trial for run in head.runs]
     wanted = (found[0], *_claimed(sweep), *_first_of_families(head.runs), *found)
@@ -75,7 +74,7 @@ def left_out(head: Head, shown: Iterable[Trial]) -> str:
         return ""
     return (
         "Shown are the best run, the arms of the declared claim and the best of other families; "
-        f"{number} more in {head.folder}."
+        f"{number} more in {head.folder.parent.name}/{head.folder.name}."
     )
 
 
@@ -90,5 +89,5 @@ def _claimed(sweep: Sweep) -> Iterator[str]:
 def _first_of_families(runs: Iterable[Trial]) -> list[str]:
     families: dict[str, str] = {}
     for run in runs:
-        families.setdefault(re.split(r"[.@]", run.trial)[0], run.trial)
+        families.setdefault(family_of(run.trial), run.trial)
     return list(families.values())

@@ -4,8 +4,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dashboards.curves import FAINT, FONT, INK, trial_colours
+from dashboards.families import trial_colours
 from dashboards.load import Sweep
+from dashboards.markup import counted, note
+from dashboards.pictures.choose import left_out, shown_runs
+from dashboards.plots import FAINT, FONT, INK, plot_html
 from pct.metrics.background import CLEAR_AIR_HU
 from pct.metrics.names import BIN_MM, BINS, NUM_BINS
 
@@ -18,6 +21,7 @@ _NOTE = (
     "Mean over {cases}, inside bins of {bin} mm by the distance from the CT's head.{band} Dotted: "
     "clear air. Only the validation split counts."
 )
+_ALT = "Mean HU, and below it the share of voxels not air, against the distance from the head."
 
 
 def profile_html(sweep: Sweep) -> str:
@@ -25,14 +29,11 @@ def profile_html(sweep: Sweep) -> str:
     points = profile(sweep)
     if points.empty:
         return ""
-    config = {"displaylogo": False, "responsive": True, "displayModeBar": False}
-    figure = profile_figure(sweep, points)
-    html: str = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
-    cases = points["cases"].max()
     band = " Bands: one SD over cases." if _has_bands(points) else ""
-    counted = "one case" if cases == 1 else f"{cases} cases"
-    note = _NOTE.format(cases=counted, bin=BIN_MM, band=band)
-    return f'{html}<p class="note">{note}</p>'
+    cases = counted(int(points["cases"].max()), "case")
+    told = _NOTE.format(cases=cases, bin=BIN_MM, band=band)
+    rest = left_out(sweep, shown_runs(sweep), where="scores")
+    return plot_html(profile_figure(sweep, points), alt=_ALT) + note(f"{told} {rest}".strip())
 
 
 def profile(sweep: Sweep) -> pd.DataFrame:
@@ -63,7 +64,7 @@ def profile_figure(sweep: Sweep, points: pd.DataFrame) -> go.Figure:
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07)
     colours = trial_colours(sweep)
     for number, (curve, title) in enumerate(_PANELS.items(), 1):
-        for run in sweep.runs:
+        for run in shown_runs(sweep):
             rows = points[(points["trial"] == run.trial) & (points["curve"] == curve)]
             if rows.empty:
                 continue

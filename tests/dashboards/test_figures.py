@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sweep_folder import history_rows, trial_row, write_sweep, write_table
 
-from dashboards.curves import trial_colours
+from dashboards.families import trial_colours
 from dashboards.load import load_sweep
 from dashboards.pictures.figures import write_figures
 from dashboards.pictures.ink import MUTED

@@ -81,7 +81,7 @@ def test_many_runs_and_lone_cases_have_no_bands(sweep_dir):
     write_profile(sweep_dir, cases=CASES[:1])
     lone = load_sweep(sweep_dir)
     assert "Bands" not in profile_html(lone)
-    assert "Mean over one case" in profile_html(lone)
+    assert "Mean over 1 case" in profile_html(lone)
     names = [f"t{n}" for n in range(4)]
     write_table(
         sweep_dir, "trials.parquet", [trial_row(name, [], best_value=1.0) for name in names]

@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 from looks_folder import histogram_rows, write_histograms
 
+from dashboards.markup import UNKNOWN
 from dashboards.pictures.looks import BadLooks
 from dashboards.pictures.tissue import histogram, read_histograms
 from dashboards.pictures.tissue_plots import error_figure, hu_figure, tissue_table
-from dashboards.tables import UNKNOWN
 
 
 def table(**errors):

@@ -202,7 +202,7 @@ def test_runs_beyond_the_limit_are_told(with_volumes):
     html = plates_html(load_sweep(with_volumes), limit=1)
     assert "pCT exp.keep" in html
     assert "pCT never" not in html
-    assert f"2 more in {with_volumes / 'volumes'}." in html
+    assert f"2 more in {with_volumes.name}/volumes." in html
 
 
 def test_the_papers_figures_are_png_and_pdf_of_one_page_and_always_the_same(with_volumes, tmp_path):
