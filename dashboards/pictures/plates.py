@@ -89,14 +89,15 @@ class Plate:
 def evolution_plate(
     sweep: Sweep, runs: Sequence[Trial], look: Look, rois: tuple[Roi, ...]
 ) -> Plate | None:
-    """Beside MR and CT a row a branch: its pseudo-CT early, at the fork, after it, last, its error.
+    """Beside MR and CT a row a run: its pseudo-CT early, at the fork, after it, last, its error.
 
-    Epochs that runs share stand once, in the row of their trunk. None where none was kept.
+    Epochs that runs share stand once, in the row of the first. None where none was kept.
     """
     found = branches(sweep, runs)
     if not found:
         return None
-    drawn = [(_name(sweep, branch, found), _moments(sweep, branch, look)) for branch in found]
+    folded = _folded([(branch, _moments(sweep, branch, look)) for branch in found])
+    drawn = [(_name(sweep, branch, found), cells) for branch, cells in folded]
     used = [any(cells[place] for _, cells in drawn) for place in range(len(drawn[0][1]))]
     rows = tuple(Row(name, tuple(compress(cells, used))) for name, cells in drawn)
     reference = (Cell(look.mr, "mr", "MR"), _ct(look))
@@ -163,10 +164,26 @@ def _moments(sweep: Sweep, branch: Branch, look: Look) -> list[Cell | None]:
             cells.append(None)
             continue
         image = read_pct(sweep.folder, branch.runs[0].trial, look, epoch=epoch)
-        cells.append(None if image is None else Cell(image, "hu", f"epoch {epoch}"))
+        shared = ", shared" if len(branch.runs) > 1 else ""
+        cells.append(None if image is None else Cell(image, "hu", f"epoch {epoch}{shared}"))
     last = cells[-1]
     error = last and Cell(error_of(last.image, look), "error", f"error, {last.caption}")
     return [*cells, error]
+
+
+def _folded(
+    rows: Sequence[tuple[Branch, list[Cell | None]]],
+) -> list[tuple[Branch, list[Cell | None]]]:
+    """Trunks laid into the row of the first run that goes on from them, where it has room."""
+    kept: list[tuple[Branch, list[Cell | None]]] = []
+    for branch, cells in reversed(rows):
+        below, own = kept[-1] if kept else (None, [])
+        goes_on = below is not None and branch.runs[0] == below.runs[0]
+        if below and goes_on and not any(a and b for a, b in zip(cells, own, strict=True)):
+            kept[-1] = below, [a or b for a, b in zip(cells, own, strict=True)]
+        else:
+            kept.append((branch, cells))
+    return kept[::-1]
 
 
 def _name(sweep: Sweep, branch: Branch, found: Sequence[Branch]) -> str:
@@ -174,7 +191,7 @@ def _name(sweep: Sweep, branch: Branch, found: Sequence[Branch]) -> str:
     if len(names) > 1:
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         return f"{', '.join(names[:MOST_NAMES])}{more}: their trunk, trained once"
-    parted = any(branch.runs[0] in other.runs for other in found if other != branch)
+    parted = any(branch.runs[0] in other.runs[1:] for other in found)
     return f"{names[0]}, from its fork on" if parted else names[0]
 
 

@@ -71,8 +71,7 @@ def picture_sections(sweep: Sweep, options: PictureOptions) -> Iterator[tuple[st
     cases = shown_cases(looks, options)
     yield "Slices by epoch", evolution_html(sweep, cases, options, total=len(looks))
     if pair:
-        title = f"{sweep.names_of(pair[0])} and {sweep.names_of(pair[1])} beside the CT"
-        yield title, comparison_html(sweep, pair, cases, options)
+        yield "Two runs beside the CT", comparison_html(sweep, pair, cases, options)
     yield "Error maps", error_maps_html(sweep, cases)
     yield "Errors by tissue", histograms_html(sweep)
 

@@ -93,8 +93,8 @@ def _laid_out(figure: go.Figure, *, height: int) -> go.Figure:
     figure.update_yaxes(**AXIS)
     figure.update_annotations(font={"size": 13, "color": INK})
     figure.update_layout(
-        height=height, margin={"l": 56, "r": 16, "t": 28, "b": 48}, plot_bgcolor="white",
+        height=height, margin={"l": 72, "r": 16, "t": 28, "b": 92}, plot_bgcolor="white",
         paper_bgcolor="white", font={"family": FONT, "size": 13, "color": INK},
-        legend={"orientation": "h", "y": -60 / height, "yanchor": "top"},
+        legend={"orientation": "h", "y": -76 / (height - 120), "yanchor": "top"},
     )  # fmt: skip
     return figure

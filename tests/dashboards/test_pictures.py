@@ -45,7 +45,7 @@ def one_comparison(folder, rois=()):
 
 def test_the_sections_and_what_they_are_called(looks_dir):
     assert list(sections(looks_dir)) == [
-        "Slices by epoch", "exp.keep = always and never beside the CT", "Error maps",
+        "Slices by epoch", "Two runs beside the CT", "Error maps",
         "Errors by tissue",
     ]  # fmt: skip
 
@@ -134,7 +134,7 @@ def test_every_case_with_a_region_by_hand_is_shown(looks_dir):
 
 def test_two_trials_asked_for_without_slices_are_told_to_have_none(sweep_dir):
     found = sections(sweep_dir, compare=("never", "exp.drop"))
-    assert "No slices of both best checkpoints" in found["never and exp.drop beside the CT"]
+    assert "No slices of both best checkpoints" in found["Two runs beside the CT"]
 
 
 def test_no_case_asked_for_is_no_picture(looks_dir):

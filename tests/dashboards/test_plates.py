@@ -40,10 +40,9 @@ def test_rows_are_branches_with_like_moments_below_each_other(looks_dir):
     assert [(row.name, captions(row)) for row in plate.rows] == [
         ("never", ["epoch 1", "epoch 3", "", "epoch 6", "error, epoch 6"]),
         (
-            "exp.keep = always, exp.drop: their trunk, trained once",
-            ["epoch 1", "epoch 3", "", "", ""],
+            "exp.keep = always",
+            ["epoch 1, shared", "epoch 3, shared", "epoch 4", "epoch 6", "error, epoch 6"],
         ),
-        ("exp.keep = always, from its fork on", ["", "", "epoch 4", "epoch 6", "error, epoch 6"]),
         ("exp.drop, from its fork on", ["", "", "epoch 4", "epoch 6", "error, epoch 6"]),
     ]
 
