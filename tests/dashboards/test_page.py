@@ -38,8 +38,8 @@ def test_sections_stand_in_their_order(sweep_dir):
     write_table(sweep_dir, "test_ledger.parquet", [{"model": "exp.keep@6"}])
     html = own_part(render(load_sweep(sweep_dir)))
     assert re.findall(r"<h2>(.*?)</h2>", html) == [
-        "Validation PSNR", "Unweighted NGF", "Forks", "Stage tree", "Panels",
-        "Scores, validation", "Score details", "Outliers", "Scores, test", "Trials",
+        "Validation PSNR", "Unweighted NGF", "Forks", "Stage tree",
+        "Scores, validation", "Score details", "Outliers", "Scores, test", "Panels", "Trials",
         "Excluded cases", "Configuration", "Data and versions",
     ]  # fmt: skip
     assert "Test opened once on this data." in html
