@@ -70,6 +70,11 @@ class Sweep:
             self._job(leaf, course) for leaf, course in zip(self.leaves, self.courses, strict=True)
         )
 
+    @cached_property
+    def cuts(self) -> frozenset[int]:
+        """Finished epochs after which some leaf's values change, or leaves part."""
+        return frozenset(stage.last for path in self.paths.values() for stage in path)
+
     def _job(self, leaf: Leaf, course: Course) -> Job:
         cuts = [stage.last for stage in self.paths[leaf.name]]
         kept = snapshots(leaf.run.epochs, [*cuts, *switch_epochs(self.recipe)])
@@ -81,8 +86,13 @@ class Sweep:
             store=self.store.root,
             folder=str(self.folder.resolve()),
             snapshots=kept,
-            looks=tuple(sorted({*kept, *(cut + 1 for cut in cuts if cut < leaf.run.epochs)})),
+            looks=self._looks(kept),
         )
+
+    def _looks(self, kept: tuple[int, ...]) -> tuple[int, ...]:
+        """All that are kept, and what every leaf looks like when one forks, and an epoch later."""
+        around = {epoch for cut in self.cuts for epoch in (cut, cut + 1) if epoch < kept[-1]}
+        return tuple(sorted({*kept, *around}))
 
     def of(self, leaves: Sequence[Leaf]) -> "Sweep":
         """The same sweep with these leaves, checked against the data."""

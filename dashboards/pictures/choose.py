@@ -50,14 +50,14 @@ def left_out(sweep: Sweep, shown: Sequence[Trial], *, where: str) -> str:
 def moments_of(sweep: Sweep, run: Trial) -> Moments:
     """The kept epochs nearest to epoch 10, to the run's last fork, to its end; one after the fork.
 
-    In the thesis' sweep 10, 40, 41 and 70. Shorter runs begin at a seventh of their length;
-    without a fork four sevenths of it stand for one. Of equally near ones the earlier is taken. An
-    epoch that would be shown twice keeps its later place.
+    In the thesis' sweep 10, 40, 41 and 70. Shorter runs begin at a seventh of their length; one
+    that no other parts from is seen when others fork, or after four sevenths. Of equally near
+    ones the earlier is taken. An epoch that would be shown twice keeps its later place.
     """
     kept = kept_epochs(sweep.folder, run.trial)
     if not kept:
         return None, None, None, None
-    forks = own_forks(sweep, run)
+    forks = own_forks(sweep, run) or [fork for fork in sweep.fork_epochs if fork < run.epochs]
     early = min(EARLY, round(run.epochs / 7))
     middle = forks[-1] if forks else round(run.epochs * 4 / 7)
     near = [_nearest(kept, epoch) for epoch in (early, middle, run.epochs)]

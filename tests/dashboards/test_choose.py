@@ -88,7 +88,7 @@ def test_a_trunk_is_shown_once_and_each_branch_from_where_it_parts(looks_dir):
     sweep = load_sweep(looks_dir)
     found = branches(sweep, sweep.runs)
     assert [([run.trial for run in b.runs], b.moments) for b in found] == [
-        (["never"], (1, 3, None, 6)),
+        (["never"], (1, 3, 4, 6)),
         (["exp.keep", "exp.drop"], (1, 3, None, None)),
         (["exp.keep"], (None, None, 4, 6)),
         (["exp.drop"], (None, None, 4, 6)),

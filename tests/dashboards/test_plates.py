@@ -38,7 +38,7 @@ def test_rows_are_branches_with_like_moments_below_each_other(looks_dir):
     plate = first_plate(looks_dir)
     assert [cell.caption for cell in plate.reference] == ["MR", "CT"]
     assert [(row.name, captions(row)) for row in plate.rows] == [
-        ("never", ["epoch 1", "epoch 3", "", "epoch 6", "error, epoch 6"]),
+        ("never", ["epoch 1", "epoch 3", "epoch 4", "epoch 6", "error, epoch 6"]),
         (
             "exp.keep = always",
             ["epoch 1, shared", "epoch 3, shared", "epoch 4", "epoch 6", "error, epoch 6"],

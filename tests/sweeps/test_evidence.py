@@ -18,7 +18,10 @@ from sweeps.runner import Where
 from sweeps.session import run_sweep
 from tests.sweeps.small_sweep import Swept, counted_epochs, sweep_of
 
-FORKED = {"ngf": {"schedule": {"lambda_ngf": {0: 20, 11: {"keep": 20, "drop": 0}}}}}
+FORKED = {
+    "never": {"schedule": {"lambda_ngf": 0}},
+    "ngf": {"schedule": {"lambda_ngf": {0: 20, 11: {"keep": 20, "drop": 0}}}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +40,16 @@ def best(swept, tmp_path_factory):
     return load_model(folder)
 
 
-def test_slices_are_kept_of_the_fork_of_the_epoch_after_it_and_of_every_tenth(
+def test_all_leaves_keep_slices_when_one_forks_the_epoch_after_it_and_every_tenth(
     tmp_path, phantom_data
 ):
     jobs = sweep_of(tmp_path / "sweep", phantom_data, FORKED, epochs=25).jobs
     assert {job.leaf: job.looks for job in jobs} == {
+        "never": (10, 11, 12, 20, 25),
         "ngf.keep": (10, 11, 12, 20, 25),
         "ngf.drop": (10, 11, 12, 20, 25),
     }
-    assert {job.snapshots for job in jobs} == {(10, 11, 20, 25)}
+    assert [job.snapshots for job in jobs] == [(10, 20, 25), *[(10, 11, 20, 25)] * 2]
 
 
 @pytest.mark.parametrize("leaf", ["never", "ngf.keep", "ngf.drop", "same"])
