@@ -1,0 +1,60 @@
+"""Panels as MLflow's chart view wants them: a key with a step slider, each picture once.
+
+`MlflowClient.log_image` names its files at random, so a picture sent again would stand there
+twice. Here the name follows from key, step and the time of the epoch, in MLflow's own form.
+"""
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+FOLDER = "images"
+TAG = "mlflow.loggedImages"
+THUMBNAIL_PIXELS = 256
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG of one epoch, its path relative to the sweep's folder."""
+
+    key: str
+    epoch: int
+    path: str
+    timestamp: int
+    """Milliseconds; of its epoch."""
+
+    @property
+    def stem(self) -> str:
+        """The name that MLflow's pages take apart."""
+        key = self.key.replace("/", "~")
+        own = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.key} {self.epoch}")
+        return f"{key}+step+{self.epoch}+timestamp+{self.timestamp}+{own}"
+
+
+def send_pictures(
+    client: MlflowClient, run_id: str, pictures: Sequence[Picture], folder: Path
+) -> None:
+    """Send those that the run has not; one whose file is gone is passed over."""
+    there = {Path(item.path).name for item in client.list_artifacts(run_id, FOLDER)}
+    with tempfile.TemporaryDirectory() as temporary:
+        for picture in pictures:
+            names = f"{picture.stem}.png", f"{picture.stem}+compressed.webp"
+            if not there.issuperset(names) and (folder / picture.path).exists():
+                _lay_out(folder / picture.path, *(Path(temporary) / name for name in names))
+        if any(Path(temporary).iterdir()):
+            client.log_artifacts(run_id, temporary, FOLDER)
+            client.set_tag(run_id, TAG, "True")
+
+
+def _lay_out(source: Path, whole: Path, small: Path) -> None:
+    from PIL import Image
+
+    shutil.copyfile(source, whole)
+    with Image.open(source) as image:
+        image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+        image.save(small, "WEBP")

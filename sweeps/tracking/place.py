@@ -1,0 +1,60 @@
+"""Where runs go, and how to speak of that place without its password."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+POSTGRES = "postgresql+psycopg://"
+
+IN_AUTHORITY = re.compile(r"(?<=://)([^:/?#\s]*):([^@\s]*)@")
+IN_QUERY = re.compile(r"(?i)\b(\w*(?:password|token|secret)\w*=)([^&\s]+)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tracking URI, and the folder of artifacts for experiments made here.
+
+    `postgres://` and `postgresql://` are spelled with their driver, psycopg 3.
+    """
+
+    uri: str = field(repr=False)
+    artifacts: Path
+
+    def __post_init__(self) -> None:
+        for short in ("postgres://", "postgresql://"):
+            if self.uri.startswith(short):
+                object.__setattr__(self, "uri", POSTGRES + self.uri.removeprefix(short))
+
+    @property
+    def shown(self) -> str:
+        """The URI as it may be printed."""
+        return without_secrets(self.uri)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether an MLflow server stands before the database."""
+        return self.uri.startswith(("http://", "https://"))
+
+    def hide(self, text: object) -> str:
+        """A text, such as an error's, without this place's password in any spelling."""
+        shown = str(text)
+        for secret in sorted(_secrets(self.uri), key=len, reverse=True):
+            if len(secret) > 3:  # a shorter one would blot out words; the patterns find it in URIs
+                shown = shown.replace(secret, "***")
+        return without_secrets(shown)
+
+
+def without_secrets(text: str) -> str:
+    """A text whose URIs show no password.
+
+    >>> without_secrets("postgresql+psycopg://ann:secret@db/mlflow is away")
+    'postgresql+psycopg://ann:***@db/mlflow is away'
+    """
+    return IN_QUERY.sub(r"\1***", IN_AUTHORITY.sub(r"\1:***@", text))
+
+
+def _secrets(uri: str) -> set[str]:
+    """The password as it is written, and as it is meant."""
+    found = [match[2] for pattern in (IN_AUTHORITY, IN_QUERY) for match in pattern.finditer(uri)]
+    return {spelling for secret in found for spelling in (secret, unquote(secret))}
