@@ -20,12 +20,18 @@ from sweeps.tracking.place import POSTGRES, Place
 FAILURES = (MlflowException, SQLAlchemyError, OSError)
 """What a call to a place that is away, or refuses, may raise."""
 
-PATIENCE = {
+BEHAVIOUR = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "PGCONNECT_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""MLflow would try a call for 4 minutes; we try again a second later, with all that has come."""
+"""MLflow would try a call for 4 minutes, and print a line for each run that ends.
+
+We try again a second later, with all that has come meanwhile.
+"""
+
+FILE = "sqlite:///"
 
 LOCK = 0x70637473
 """Of the Postgres advisory lock that is held at first contact."""
@@ -36,8 +42,8 @@ class NoTracking(PctError):
 
 
 def be_impatient() -> None:
-    """Bound what one call may take; what the user has set stays."""
-    for name, value in PATIENCE.items():
+    """Bound what one call may take, and be quiet; what the user has set stays."""
+    for name, value in BEHAVIOUR.items():
         os.environ.setdefault(name, value)
 
 
@@ -99,21 +105,21 @@ def _require_driver(place: Place) -> None:
 
 def _make_whole(place: Place) -> None:
     """Make a database in a file under another name: a kill leaves no half of a schema behind."""
-    path = Path(place.uri.removeprefix("sqlite:///"))
-    if str(path) == place.uri or path.exists():
+    path = Path(place.uri.removeprefix(FILE))
+    if not place.uri.startswith(FILE) or path.exists():
         return
     new = path.with_name(f".{path.name}.new")
     for stale in path.parent.glob(f"{new.name}*"):  # a journal would be played into the new one
         stale.unlink()
-    MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
+    MlflowClient(tracking_uri=f"{FILE}{new}").search_experiments(max_results=1)
     new.replace(path)
 
 
 @contextmanager
 def _alone(place: Place) -> Iterator[None]:
     """Hold a database, whatever other programs of ours want to begin in it."""
-    if place.uri.startswith("sqlite:///"):
-        path = Path(place.uri.removeprefix("sqlite:///"))
+    if place.uri.startswith(FILE):
+        path = Path(place.uri.removeprefix(FILE))
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             yield

@@ -3,12 +3,17 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 POSTGRES = "postgresql+psycopg://"
 
-IN_AUTHORITY = re.compile(r"(?<=://)([^:/?#\s]*):([^@\s]*)@")
-IN_QUERY = re.compile(r"(?i)\b(\w*(?:password|token|secret)\w*=)([^&\s]+)")
+SECRETS = (
+    re.compile(r"(https?://[^:/?#@\s]*:)([^/?#@\s]+)(?=@)"),
+    # A database's password may hold a slash; what looks like it in a link is a port and a path.
+    re.compile(r"((?<![\w+.-])(?!https?:)[\w+.-]+://[^:/?#@\s]*:)([^@\s]+)(?=@)"),
+    re.compile(r"(?i)(\b\w*(?:password|token|secret)\w*=)([^&\s]+)"),
+)
+"""What stands before a password, and the password."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,14 @@ def without_secrets(text: str) -> str:
     >>> without_secrets("postgresql+psycopg://ann:secret@db/mlflow is away")
     'postgresql+psycopg://ann:***@db/mlflow is away'
     """
-    return IN_QUERY.sub(r"\1***", IN_AUTHORITY.sub(r"\1:***@", text))
+    for pattern in SECRETS:
+        text = pattern.sub(r"\1***", text)
+    return text
 
 
 def _secrets(uri: str) -> set[str]:
     """The password as it is written, and as it is meant."""
-    found = [match[2] for pattern in (IN_AUTHORITY, IN_QUERY) for match in pattern.finditer(uri)]
-    return {spelling for secret in found for spelling in (secret, unquote(secret))}
+    found = [match[2] for pattern in SECRETS for match in pattern.finditer(uri)]
+    return {
+        spelling for secret in found for spelling in (secret, unquote(secret), quote(secret, ""))
+    }
