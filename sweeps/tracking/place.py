@@ -41,9 +41,9 @@ class Place:
         """Whether an MLflow server stands before the database."""
         return self.uri.startswith(("http://", "https://"))
 
-    def hide(self, text: object) -> str:
-        """A text, such as an error's, without this place's password in any spelling."""
-        shown = str(text)
+    def hide(self, error: object) -> str:
+        """An error's first line, without this place's password in any spelling."""
+        shown = next(iter(str(error).strip().splitlines()), type(error).__name__)
         for secret in sorted(_secrets(self.uri), key=len, reverse=True):
             if len(secret) > 3:  # a shorter one would blot out words; the patterns find it in URIs
                 shown = shown.replace(secret, "***")

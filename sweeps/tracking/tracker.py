@@ -39,7 +39,8 @@ class Tracker:
         self._known: dict[tuple[str, str], Run] | None = None
         """The sweep's runs by `pct.run` and `pct.key`; None when it is to be asked."""
         self._sending, self._registering = threading.Lock(), threading.Lock()
-        self._late, self._ghosts_ended, self._status = "", False, "RUNNING"
+        self._late, self._failures = "", 0
+        self._ghosts_ended, self._status = False, "RUNNING"
         try:
             self.parent_id = self._parent()
         except FAILURES as error:
@@ -149,9 +150,9 @@ class Tracker:
         except FAILURES as error:
             self._note_late("the sweep", error)
             return False
-        if self._late:
+        if self._failures > 1:
             log.info("tracking at %s is up to date again", self._place.shown)
-        self._late = ""
+        self._late, self._failures = "", 0
         return True
 
     def _end_ghosts(self) -> None:
@@ -176,7 +177,8 @@ class Tracker:
                 self._note_late("the sweep", error)
 
     def _note_late(self, what: str, error: Exception) -> None:
-        """Once for each stretch of being late."""
-        if not self._late:
-            log.warning("tracking of %s is late: %s", what, self._place.hide(error))
+        """Told once for each stretch of being late; a call that fails once is no news."""
         self._late = self._place.hide(error)
+        self._failures += 1
+        if self._failures == 2:
+            log.warning("tracking of %s is late: %s", what, self._late)
