@@ -69,7 +69,7 @@ class Door:
     """Passes bytes on to a server's port; shut (connections refused), or with nobody behind."""
 
     def __init__(self, behind: int, folder: Path) -> None:
-        self._behind, self.port, self.folder = behind, free_port(), folder
+        self.behind, self.port, self.folder = behind, free_port(), folder
         self._listener: socket.socket | None = None
         self._through: list[socket.socket] = []
         self._nobody = False
@@ -101,7 +101,7 @@ class Door:
             self._through.append(end)
             if self._nobody:
                 continue
-            other = socket.create_connection(("127.0.0.1", self._behind))
+            other = socket.create_connection(("127.0.0.1", self.behind))
             self._through.append(other)
             for one, two in ((end, other), (other, end)):
                 threading.Thread(target=_pass_on, args=(one, two), daemon=True).start()
