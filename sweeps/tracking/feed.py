@@ -37,7 +37,7 @@ class Feed:
         self._bests = self._bests_at_start
         self._times: dict[int, int] = {}
         self._pictures: list[Picture] = []
-        self.carried = False
+        self.carried, self.ray_trial = False, ""
 
     def doubt(self) -> None:
         """After a failed call: ask again what has arrived."""
@@ -89,6 +89,8 @@ class Feed:
         for line in lines:
             if line["kind"] == "image":
                 self._pictures.append(Picture(line["key"], line["epoch"], line["path"], 0))
+            elif line["kind"] == "ray":
+                self.ray_trial = line["trial"]
             elif line["kind"] == "epoch":
                 self._times[line["epoch"]] = _milliseconds(line)
                 self.carried |= line["carried"]

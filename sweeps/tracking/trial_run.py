@@ -27,7 +27,9 @@ class TrialRun:
             Feed(usage.path_of(job, worker), metric=usage.metric_of(worker))
             for worker in range(job.run.workers)
         ]
-        self._sure = self._source_told = self._ended = False
+        self._sure = self._ended = False
+        self._told: dict[str, str] = {}
+        self._source: str | None = None
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -41,7 +43,7 @@ class TrialRun:
 
     def doubt(self) -> None:
         """After a failed call: look for everything anew."""
-        self._sure = self._source_told = self._ended = False
+        self._sure, self._ended, self._told = False, False, {}
         for feed in self._feeds:
             feed.doubt()
 
@@ -64,21 +66,31 @@ class TrialRun:
         """Send what is new; `run_of` knows the runs of other trials."""
         for feed in self._feeds:
             feed.send(client, self.run_id, Path(self.job.folder))
-        if self._main.carried and not self._source_told:
-            tags = {"pct.history": "carried"} | self._source(run_of)
-            set_tags(client, self.run_id, tags)
-            self._source_told = True
+        if (learnt := self._learnt(run_of)) != self._told:
+            set_tags(client, self.run_id, learnt)
+            self._told = learnt
         if not self._ended and (outcome := read_outcome(self.job)):
             self._end(client, outcome)
             self._ended = True
 
-    def _source(self, run_of: Callable[[str], str]) -> dict[str, str]:
-        """The run of the branch that trained the last shared epoch itself."""
+    def _learnt(self, run_of: Callable[[str], str]) -> dict[str, str]:
+        """What only its spool tells: its name in Ray, and who trained its beginning."""
+        tags = {"pct.ray_trial_id": self._main.ray_trial} if self._main.ray_trial else {}
+        if self._main.carried:
+            tags["pct.history"] = "carried"
+            if self._source is None:
+                self._source = self._find_source()
+            if run_id := run_of(self._source) if self._source else "":
+                tags["pct.forked_from_run"] = run_id
+        return tags
+
+    def _find_source(self) -> str:
+        """The branch that trained the last shared epoch itself; "" where another sweep did."""
         for sibling in self._card.siblings:
             lines = spool.epochs(sibling.spool)
             if any(line["epoch"] == self._card.forked_at and not line["carried"] for line in lines):
-                return {"pct.forked_from_run": run_of(sibling.leaf)}
-        return {}
+                return sibling.leaf
+        return ""
 
     def _end(self, client: MlflowClient, outcome: Outcome) -> None:
         """Log the final metrics and end the run, as of when the trial ended."""

@@ -210,6 +210,17 @@ def test_a_picture_that_is_gone_keeps_no_epoch_waiting(client, run_id, path, tmp
     assert images(client, run_id) == []
 
 
+def test_a_feed_learns_whose_history_it_carries_and_its_name_in_ray(client, run_id, path, tmp_path):
+    feed = Feed(path, metric=METRIC)
+    spool.add_epochs(path, rows(1, 1), carried=False)
+    feed.send(client, run_id, tmp_path)
+    assert (feed.carried, feed.ray_trial) == (False, "")
+    spool.append(path, {"kind": "ray", "trial": "a1b2_00000"})
+    spool.add_epochs(path, rows(2, 2), carried=True)
+    feed.send(client, run_id, tmp_path)
+    assert (feed.carried, feed.ray_trial) == (True, "a1b2_00000")
+
+
 def test_a_quiet_spool_asks_the_server_nothing(client, run_id, path, tmp_path):
     spool.add_epochs(path, rows(1, 2), carried=False)
     feed = Feed(path, metric=METRIC)
