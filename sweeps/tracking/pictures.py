@@ -40,12 +40,16 @@ def send_pictures(
     client: MlflowClient, run_id: str, pictures: Sequence[Picture], folder: Path
 ) -> None:
     """Send those that the run has not; one whose file is gone is passed over."""
-    there = {Path(item.path).name for item in client.list_artifacts(run_id, FOLDER)}
+    there = {Path(f.path).name: f.file_size for f in client.list_artifacts(run_id, FOLDER)}
     with tempfile.TemporaryDirectory() as temporary:
         for picture in pictures:
-            names = f"{picture.stem}.png", f"{picture.stem}+compressed.webp"
-            if not there.issuperset(names) and (folder / picture.path).exists():
-                _lay_out(folder / picture.path, *(Path(temporary) / name for name in names))
+            source = folder / picture.path
+            whole, small = f"{picture.stem}.png", f"{picture.stem}+compressed.webp"
+            if not source.exists():
+                continue
+            if small in there and there.get(whole) == source.stat().st_size:
+                continue  # of another size is one that a kill cut off
+            _lay_out(source, Path(temporary) / whole, Path(temporary) / small)
         if any(Path(temporary).iterdir()):
             client.log_artifacts(run_id, temporary, FOLDER)
             client.set_tag(run_id, TAG, "True")

@@ -12,7 +12,7 @@ from sweeps.job import Job, read_outcome
 from sweeps.tracking.card import Card
 from sweeps.tracking.contact import FAILURES, NoTracking, be_impatient, client_at, experiment_at
 from sweeps.tracking.place import Place
-from sweeps.tracking.trial_run import TrialRun, set_tags
+from sweeps.tracking.trial_run import TrialRun, resume, set_tags
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +108,7 @@ class Tracker:
     def _parent(self) -> str:
         tags = {**self._tags, "pct.kind": "sweep"}
         run = self._runs().get(("sweep", "")) or self._create("sweep", self._sweep, tags)
-        if run.info.status != "RUNNING":
-            self.client.update_run(run.info.run_id, status="RUNNING")
+        resume(self.client, run)
         return str(run.info.run_id)
 
     def _make(self, trial: TrialRun) -> None:

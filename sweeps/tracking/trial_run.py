@@ -56,10 +56,8 @@ class TrialRun:
             client.log_batch(run_id, params=params, tags=tags)
         if self._card.data and not run.inputs.dataset_inputs:
             client.log_inputs(run_id, datasets=[self._card.data])
-        if run.info.status != "RUNNING" and read_outcome(self.job) is None:
-            client.update_run(run_id, status="RUNNING")
-            if "pct.reason" in data.tags:
-                client.delete_tag(run_id, "pct.reason")
+        if read_outcome(self.job) is None:
+            resume(client, run)
         self.run_id, self._sure = run_id, True
 
     def send(self, client: MlflowClient, run_of: Callable[[str], str]) -> None:
@@ -103,6 +101,14 @@ class TrialRun:
         if (found.info.status, found.data.tags.get("pct.reason")) != (outcome.status, reason):
             set_tags(client, self.run_id, {"pct.reason": reason})
             client.set_terminated(self.run_id, outcome.status, end_time=now)
+
+
+def resume(client: MlflowClient, run: Run) -> None:
+    """Set a run RUNNING again that an earlier session ended, and forget why."""
+    if run.info.status != "RUNNING":
+        client.update_run(run.info.run_id, status="RUNNING")
+    if "pct.reason" in run.data.tags:
+        client.delete_tag(run.info.run_id, "pct.reason")
 
 
 def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:

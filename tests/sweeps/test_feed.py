@@ -177,6 +177,18 @@ def test_a_picture_whose_answer_was_lost_is_there_once(
     assert steps(client, run_id) == [1]
 
 
+def test_a_picture_that_a_kill_cut_off_is_sent_again(client, run_id, path, tmp_path):
+    add_picture(path, tmp_path, 1)
+    spool.add_epochs(path, rows(1, 1), carried=False)
+    Feed(path, metric=METRIC).send(client, run_id, tmp_path)
+    (half,) = (tmp_path / "art").rglob("*.png")
+    whole = half.read_bytes()
+    half.write_bytes(whole[:10])
+    Feed(path, metric=METRIC).send(client, run_id, tmp_path)
+    assert half.read_bytes() == whole
+    assert len(images(client, run_id)) == 2
+
+
 def test_a_picture_waits_for_its_epoch_and_then_looks_as_mlflow_would_name_it(
     client, run_id, path, tmp_path
 ):

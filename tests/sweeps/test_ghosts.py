@@ -99,5 +99,6 @@ def test_an_interrupted_sweep_leaves_no_run_running_and_goes_on_with_the_same(
     }
     assert {run.info.status for run in after.values()} == {"FINISHED"}
     assert after["b"].data.tags["pct.reason"] == "all epochs done"
+    assert "pct.reason" not in after["sweep"].data.tags
     for run in (after["a"], after["b"]):
         assert_strictly_increasing(tracking, run)
