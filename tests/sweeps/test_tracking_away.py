@@ -12,7 +12,7 @@ from pct import train as training
 from sweeps import spool
 from sweeps.runner import Where
 from sweeps.session import run_sweep
-from sweeps.tracking import NoTracking, Place, client_at
+from sweeps.tracking import NoTracking, Place, client_at, tracker
 from tests.sweeps.small_sweep import counted_epochs, sweep_of
 
 FORK = {"ngf": {"schedule": {"lambda_ngf": {0: 20, 2: {"keep": 20, "drop": 0}}}}}
@@ -65,11 +65,11 @@ def test_an_outage_slows_no_epoch_and_loses_nothing(
     place = place_at(door.uri, tmp_path)
 
     def away() -> None:
-        time.sleep(1.5)  # the runs are made meanwhile, and the first epoch told
+        time.sleep(1.2)  # the runs are made meanwhile, and the first epoch told
         door.open(on_nobody=True) if on_nobody else door.shut()
 
     def linger() -> None:
-        time.sleep(4.0)  # several calls fail
+        time.sleep(3.5 if on_nobody else 2.5)  # two calls fail
 
     at_epoch |= {2: away, 4: linger, 6: door.open}
     run_sweep(sweep, place, Where(here=True))
@@ -105,8 +105,9 @@ def test_runs_that_begin_during_an_outage_are_made_when_it_is_over(
 
 
 def test_a_server_that_stays_away_leaves_the_sweep_whole_and_the_next_session_sends(
-    tmp_path, phantom_data, door, at_epoch
+    tmp_path, phantom_data, door, at_epoch, monkeypatch
 ):
+    monkeypatch.setattr(tracker, "LAST_TRY_SECONDS", 0.5)
     sweep = sweep_of(tmp_path / "gone", phantom_data, FORK)
     place, told = place_at(door.uri, tmp_path), []
     at_epoch |= {1: door.shut}
