@@ -32,7 +32,6 @@ def server(tmp_path_factory) -> Iterator[Door]:
 @pytest.fixture
 def door(server, monkeypatch) -> Door:
     """The door, open at first."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     server.open()
     return server

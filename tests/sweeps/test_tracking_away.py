@@ -37,6 +37,28 @@ def at_epoch(monkeypatch):
     return calls
 
 
+@pytest.fixture
+def away(door, monkeypatch):
+    """Takes the server away, or leaves nobody behind its address; calls wait a second for it."""
+
+    def go(*, on_nobody: bool = False) -> None:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        door.open(on_nobody=True) if on_nobody else door.shut()
+
+    return go
+
+
+@pytest.fixture
+def back(door, monkeypatch):
+    """Brings it back; a call may then take its time, as on a busy machine it does."""
+
+    def come() -> None:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        door.open()
+
+    return come
+
+
 def assert_all_arrived(sweep, place) -> None:
     """Each run of the table holds its spool: each epoch of each metric once, in order."""
     client = client_at(place)
@@ -59,26 +81,26 @@ def assert_all_arrived(sweep, place) -> None:
 
 @pytest.mark.parametrize("on_nobody", [False, True], ids=["refused", "never answered"])
 def test_an_outage_slows_no_epoch_and_loses_nothing(
-    tmp_path, phantom_data, door, at_epoch, on_nobody, caplog
+    tmp_path, phantom_data, door, at_epoch, away, back, on_nobody, caplog
 ):
     sweep = sweep_of(tmp_path / f"away{on_nobody}", phantom_data, FORK)
     place = place_at(door.uri, tmp_path)
 
-    def away() -> None:
+    def go() -> None:
         time.sleep(1.2)  # the runs are made meanwhile, and the first epoch told
-        door.open(on_nobody=True) if on_nobody else door.shut()
+        away(on_nobody=on_nobody)
 
     def linger() -> None:
         time.sleep(3.5 if on_nobody else 2.5)  # two calls fail
 
-    at_epoch |= {2: away, 4: linger, 6: door.open}
+    at_epoch |= {2: go, 4: linger, 6: back}
     run_sweep(sweep, place, Where(here=True))
     assert_all_arrived(sweep, place)
     assert [r.message[:11] for r in caplog.records if "is late" in r.message] == ["tracking of"]
 
 
 def test_runs_that_begin_during_an_outage_are_made_when_it_is_over(
-    tmp_path, phantom_data, door, at_epoch
+    tmp_path, phantom_data, door, at_epoch, away, back
 ):
     """A search registers its points while it trains."""
     from sweeps.recipe import load_recipe
@@ -93,7 +115,7 @@ def test_runs_that_begin_during_an_outage_are_made_when_it_is_over(
     )
     sweep = prepare_sweep(load_recipe(str(path)), data=phantom_data, folder=tmp_path / "points")
     place = place_at(door.uri, tmp_path)
-    at_epoch |= {1: lambda: door.open(on_nobody=True), 3: door.open}
+    at_epoch |= {1: lambda: away(on_nobody=True), 3: back}
     began = time.monotonic()
     result = run_sweep(sweep, place, Where(here=True))
     assert time.monotonic() - began < 60
@@ -136,9 +158,8 @@ def test_a_wrong_address_is_told_before_anything_is_trained(tmp_path, phantom_da
 @pytest.mark.slow
 @pytest.mark.parametrize("on_nobody", [False, True], ids=["refused", "never answered"])
 def test_an_outage_of_a_minute_adds_less_than_a_second_to_any_epoch(
-    tmp_path, phantom_data, door, at_epoch, on_nobody, monkeypatch
+    tmp_path, phantom_data, door, at_epoch, on_nobody
 ):
-    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
     trials = {f"t{number}": {"seed": number} for number in range(4)}
     sweep = sweep_of(tmp_path / "minute", phantom_data, trials, epochs=20)
     place = place_at(door.uri, tmp_path)
