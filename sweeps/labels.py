@@ -3,13 +3,21 @@
 import hashlib
 import platform
 import re
+import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pct.config import Run
+from pct.schedule import value_at
 from sweeps.job import Job
+from sweeps.tracking.card import Card
+from sweeps.tracking.data_set import data_input
+from sweeps.tree import shared_epochs
 
 if TYPE_CHECKING:
     from sweeps.session import Result
@@ -30,28 +38,90 @@ def sweep_tags(sweep: "Sweep") -> dict[str, str]:
         "pct.data_digest": sweep.manifest.digest,
         "pct.split_sha": sweep.manifest.split_sha,
         "pct.mask_backend": ",".join(sweep.manifest.mask_backends),
+        "pct.code": code(),
     }
 
 
-def trial_tags(job: Job, sweep: "Sweep") -> dict[str, str]:
+def card(job: Job, sweep: "Sweep") -> Card:
+    """What is written on a trial's run."""
+    at, siblings = fork_of(job, sweep.jobs)
+    return Card(
+        params=run_params(job.run, at, [sibling.run for sibling in siblings]),
+        tags=trial_tags(job, sweep, at, siblings),
+        data=data_input(sweep.manifest, sweep.data.resolve().name),
+        forked_at=at,
+        siblings=siblings,
+    )
+
+
+def fork_of(job: Job, jobs: Sequence[Job]) -> tuple[int, tuple[Job, ...]]:
+    """Finished epochs at a trial's last fork, and the branches it parted from; (0, ()) if none.
+
+    Another trial that happens to begin alike is no branch of this one.
+    """
+    shared = [
+        (shared_epochs(job.course, other.course), other)
+        for other in jobs
+        if other.leaf != job.leaf and _trial_of(other.leaf) == _trial_of(job.leaf)
+    ]
+    at = max((epochs for epochs, _ in shared if epochs < job.run.epochs), default=0)
+    return at, tuple(other for epochs, other in shared if at and epochs >= at)
+
+
+def _trial_of(leaf: str) -> str:
+    """`exp3` of `exp3.drop` and of `exp3.drop@s1`."""
+    return re.split(r"[.@]", leaf)[0]
+
+
+def trial_tags(job: Job, sweep: "Sweep", at: int, siblings: Sequence[Job]) -> dict[str, str]:
     """Tags of one trial: its lineage, its note in the UI."""
-    path = sweep.paths[job.leaf]
-    lineage = " > ".join(f"{stage.first}-{stage.last}:{stage.key[:8]}" for stage in path)
-    same = sweep.same[job.leaf]
+    stages = " > ".join(
+        f"{stage.first}-{stage.last}:{stage.key[:8]}" for stage in sweep.paths[job.leaf]
+    )
     return {
-        "pct.lineage": lineage,
+        "pct.lineage": job.leaf.replace(".", "/"),
+        "pct.stages": stages,
         "pct.config_sha": job.base,
-        "mlflow.note.content": f"Trial {job.leaf} of recipe {sweep.recipe.name}, {job.run.epochs} "
-        f"epochs. Stages {lineage}." + (f" The same run as {same}." if same != job.leaf else ""),
+        **({"pct.forked_at_epoch": str(at)} if at else {}),
+        "mlflow.note.content": _note(job, sweep, at, siblings),
     }
 
 
-def run_params(job: Job) -> dict[str, Any]:
-    """Fixed at the start: schedules as text (`20, 0 from 41`), size of the run, seed."""
-    run: Run = job.run
-    schedules = {name: ", ".join(_spell(step) for step in steps) for name, steps in run.schedule}
+def _note(job: Job, sweep: "Sweep", at: int, siblings: Sequence[Job]) -> str:
+    """A paragraph for who meets the run in MLflow."""
+    run, same = job.run, sweep.same[job.leaf]
+    text = (
+        f"Trial {job.leaf} of the recipe {sweep.recipe.name}: {run.epochs} epochs on "
+        f"{sweep.data.resolve().name} ({sweep.manifest.num_cases['train']} training cases), "
+        f"seed {run.seed}, the best generator chosen by {run.select.metric}."
+    )
+    if at:
+        others = ", ".join(sibling.leaf for sibling in siblings)
+        text += f" A branch: epochs 1-{at} are shared with {others} and trained once."
+    after = run_params(run, at, [sibling.run for sibling in siblings])
+    if changed := [f"{name} {after[name]} -> {after[f'{name}_after']}" for name, _ in run.schedule
+                   if f"{name}_after" in after]:  # fmt: skip
+        text += f" From epoch {after['switch_epoch'] + 1}: {', '.join(changed)}."
+    return text + (f" The same run as {same}." if same != job.leaf else "")
+
+
+def run_params(run: Run, at: int = 0, siblings: Sequence[Run] = ()) -> dict[str, Any]:
+    """Fixed at the start: schedules by their first value, size of the run, seed.
+
+    What changes at the fork `at` (or, without one, at the last change) is given once more as
+    `NAME_after`, with `switch_epoch`; a schedule of several steps as text, `20, 0 from 41`.
+    """
+    at = at or max((key for _, steps in run.schedule for key, _ in steps if key < run.epochs))
+    values: dict[str, Any] = {}
+    for name, steps in run.schedule:
+        values[name] = _shown(value_at(steps, 0))
+        if len(steps) > 1:
+            values[f"{name}_schedule"] = ", ".join(_spell(step) for step in steps)
+        others = [getattr(other.schedule, name) for other in siblings]
+        if at and any(value_at(s, at) != value_at(s, at - 1) for s in (steps, *others)):
+            values |= {f"{name}_after": _shown(value_at(steps, at)), "switch_epoch": at}
     return {
-        **schedules,
+        **values,
         "epochs": run.epochs,
         "batch": run.batch,
         "seed": run.seed,
@@ -65,8 +135,34 @@ def run_params(job: Job) -> dict[str, Any]:
 def _spell(step: tuple[int, float | str]) -> str:
     """`20`, or `0 from 41` for a later step."""
     finished, value = step
-    shown = value if isinstance(value, str) else f"{value:g}"
-    return f"{shown} from {finished + 1}" if finished else shown
+    return f"{_shown(value)} from {finished + 1}" if finished else _shown(value)
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+@cache
+def code() -> str:
+    """The package's version, and the commit where it lies in a checkout."""
+    root, found = Path(__file__).parents[1], version("pct-sweeps")
+    if not (root / ".git").exists():
+        return found
+    command = [
+        "git",
+        "-C",
+        str(root),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return found
+    return f"{found}+{told.stdout.strip()}" if told.returncode == 0 else found
 
 
 def summary(sweep: "Sweep", result: "Result") -> dict[str, Any]:

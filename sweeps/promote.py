@@ -125,7 +125,13 @@ def write_model(job: Job, outcome: Outcome, folder: Path, *, note: str) -> None:
 def run_of(folder: Path, trial: str) -> str:
     """The MLflow run of a trial."""
     table = pd.read_parquet(folder / "trials.parquet")
-    return str(table.set_index("trial").loc[trial, "run_id"])
+    run_id = str(table.set_index("trial").loc[trial, "run_id"])
+    if not run_id:
+        raise Refused(
+            f"trial {trial!r} has no MLflow run yet: tracking was away when the sweep ended. "
+            "Run the same pct sweep again, it sends what waits."
+        )
+    return run_id
 
 
 def _finished(job: Job) -> Outcome:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import PctError
+from sweeps import spool
 from sweeps.job import Job, read_outcome
 from sweeps.keeping import break_off
 from sweeps.layout import Layout
@@ -26,6 +27,7 @@ def run_leaf(config: dict[str, Any], layout: Layout) -> None:
     if done := read_outcome(job):
         tune.report({"epoch": done.epochs, **done.final})
         return
+    tell_trial_id(job, tune.get_context().get_trial_id())
     scaling = train.ScalingConfig(
         num_workers=job.run.workers, use_gpu=layout.gpus > 0,
         resources_per_worker=layout.worker(job.run),
@@ -47,6 +49,12 @@ def run_leaf(config: dict[str, Any], layout: Layout) -> None:
     # One that failed by itself ends as any other: an error is what Tune tries again.
     if read_outcome(job) is None:
         raise RuntimeError("the leaf ended without an outcome")
+
+
+def tell_trial_id(job: Job, trial_id: str) -> None:
+    """Under which name Ray's logs know this leaf; its workers have not begun to write yet."""
+    spool.begin(job.spool, job.last_key)
+    spool.append(job.spool, {"kind": "ray", "trial": trial_id})
 
 
 def train_worker(config: dict[str, Any]) -> None:

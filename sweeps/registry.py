@@ -32,9 +32,9 @@ def find_champion(address: str, *, tracking: str | None = None) -> Path:
         folder = download_artifacts(artifact_uri=version.source, tracking_uri=place.uri)
     except (MlflowException, OSError, ValueError) as error:
         raise BadModel(
-            f"{address}: not in the registry at {place.uri} ({error}). "
+            f"{address}: not in the registry at {place.shown} ({place.hide(error)}). "
             "Promote a model first, or say where: --tracking URI."
-        ) from error
+        ) from None
     return Path(folder)
 
 

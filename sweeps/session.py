@@ -11,6 +11,7 @@ from pct.needs import WrongData
 from pct.scoring.declared import declare
 from sweeps import labels, records, spool
 from sweeps.changed import why_anew, write_environment
+from sweeps.every import Every
 from sweeps.job import Job, Outcome, failed, read_outcome, write_outcome
 from sweeps.keeping import clear_leftovers, end_needs_of_others, needed_by, tell_needs
 from sweeps.recipe import leaves_at
@@ -21,8 +22,13 @@ from sweeps.search.space import corner
 from sweeps.source import Listed
 from sweeps.store.leases import Leases, leases_on
 from sweeps.sweep import Sweep
-from sweeps.tracking import Draining, Place, Tracker
+from sweeps.tracking import Place, Tracker
 from sweeps.tree import unique_epochs
+
+BEHIND = (
+    "Tracking is behind: {place} is away ({why}). Nothing is lost: what waits stays in the "
+    "sweep's folder, and the same pct sweep sends it once the server is back."
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def run_sweep(
             tell(line)
         write_environment(sweep.folder, sweep.environment)
         with leases_on(sweep.store, labels.sweep_name(sweep)) as leases:
-            return _run(sweep, place, where, leases, on_tick)
+            return _run(sweep, place, where, leases, on_tick, tell)
 
 
 def _why_anew(sweep: Sweep) -> list[str]:
@@ -71,33 +77,43 @@ def alone(folder: Path) -> AbstractContextManager[None]:
 
 
 def _run(
-    sweep: Sweep, place: Place, where: Where, leases: Leases | None, on_tick: Callable[[], None]
+    sweep: Sweep,
+    place: Place,
+    where: Where,
+    leases: Leases | None,
+    on_tick: Callable[[], None],
+    tell: Callable[[str], None],
 ) -> Result:
     if sweep.recipe.space:
         open_study(sweep)  # one of another search is refused before anything is made
-    tracker = Tracker(
+    with _tracker(sweep, place) as tracker:
+        source = _source(sweep, tracker)
+        with Every(1.0, tracker.drain), Every(1.0, on_tick):
+            if source.anything and where.here:
+                run_here(source, sweep.store, leases)
+            elif source.anything:
+                run_on_ray(
+                    source, sweep.store, sweep.folder,
+                    runs=_runs(sweep), where=where, leases=leases,
+                )  # fmt: skip
+            whole = sweep.of(source.leaves) if isinstance(source, Points) else sweep
+            outcomes = _settle(whole)
+        mine = {key for job in whole.jobs for key in job.course.all_keys()}
+        clear_leftovers(
+            whole.store, labels.sweep_name(whole), mine, needed=needed_by(whole.jobs), leases=leases
+        )
+        if behind := _finish_tracking(whole, outcomes, tracker):
+            tell(BEHIND.format(place=place.shown, why=behind))
+    return _write_tables(whole, outcomes, tracker)
+
+
+def _tracker(sweep: Sweep, place: Place) -> Tracker:
+    return Tracker(
         place,
         experiment=f"pct/{sweep.data.name}-{sweep.recipe.name}",
         sweep=labels.sweep_name(sweep),
         tags=labels.sweep_tags(sweep),
     )
-    source = _source(sweep, tracker)
-    with Draining(tracker, also=on_tick):
-        if source.anything and where.here:
-            run_here(source, sweep.store, leases)
-        elif source.anything:
-            run_on_ray(
-                source, sweep.store, sweep.folder,
-                runs=_runs(sweep), where=where, leases=leases,
-            )  # fmt: skip
-        whole = sweep.of(source.leaves) if isinstance(source, Points) else sweep
-        outcomes = _settle(whole)
-    mine = {key for job in whole.jobs for key in job.course.all_keys()}
-    clear_leftovers(
-        whole.store, labels.sweep_name(whole), mine, needed=needed_by(whole.jobs), leases=leases
-    )
-    _close_runs(whole, outcomes, tracker)
-    return _write_tables(whole, outcomes, tracker)
 
 
 def _source(sweep: Sweep, tracker: Tracker) -> Listed | Points:
@@ -108,13 +124,12 @@ def _source(sweep: Sweep, tracker: Tracker) -> Listed | Points:
     return points
 
 
-def _close_runs(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) -> None:
-    """End the MLflow run of every leaf, then the sweep's own."""
+def _finish_tracking(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) -> str:
+    """End the MLflow run of every leaf, then the sweep's own. Why tracking is behind, or ""."""
     for job in sweep.jobs:
         if job.leaf not in tracker.run_ids:  # of a point that an earlier session settled
-            tracker.register(job, params=labels.run_params(job), tags=labels.trial_tags(job, sweep))
-        tracker.close(job, outcomes[job.leaf])
-    tracker.close_sweep(failed=any(o.status == "FAILED" for o in outcomes.values()))
+            tracker.register(job, labels.card(job, sweep))
+    return tracker.finish(failed=any(o.status == "FAILED" for o in outcomes.values()))
 
 
 def begin(part: Sweep, whole: Sweep, tracker: Tracker) -> list[Job]:
@@ -131,7 +146,7 @@ def begin(part: Sweep, whole: Sweep, tracker: Tracker) -> list[Job]:
     for job in todo:
         _clear(job)
     for job in part.jobs:
-        tracker.register(job, params=labels.run_params(job), tags=labels.trial_tags(job, part))
+        tracker.register(job, labels.card(job, part))
     return [job for job in todo if part.same[job.leaf] == job.leaf]
 
 

@@ -31,9 +31,7 @@ def epochs(path: Path) -> list[Line]:
     return [line for line in read_lines(path)[0] if line["kind"] == "epoch"]
 
 
-def add_epochs(
-    path: Path, rows: Iterable[dict[str, float]], *, carried: bool
-) -> None:
+def add_epochs(path: Path, rows: Iterable[dict[str, float]], *, carried: bool) -> None:
     """Append history rows that are not in the spool yet; `carried` by a shared stage or not."""
     known = {line["epoch"] for line in epochs(path)}
     for row in rows:

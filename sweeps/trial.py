@@ -24,6 +24,7 @@ from sweeps.job import Job, Outcome, failed, write_outcome
 from sweeps.replay import replay, write_look
 from sweeps.stages import Commits, go_on_from
 from sweeps.store.store import Store
+from sweeps.usage import meter
 
 Report = Callable[[dict[str, float]], None]
 
@@ -44,8 +45,10 @@ def train_leaf(
         replay(job, store, state.history)
     own = own_passing(job, state.epoch) if rank() == 0 else None
     commit = Commits(job.course, store, keep=job.snapshots, own=own)
+    note_usage = meter(job, rank())
 
     def after_epoch(event: EpochEnd, state: TrainState) -> None:
+        note_usage(state.epoch)
         files = stage_files(job, state, data)
         if rank() == 0:  # told before it is committed: what is in the store was told
             spool.add_epochs(job.spool, state.history[-1:], carried=False)

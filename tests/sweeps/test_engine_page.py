@@ -29,9 +29,7 @@ def test_the_classifier_is_swept_as_the_page_says(tmp_path, monkeypatch):
         assert shared == alone["state.pt"], task.course.name
     (tmp_path / "state.pt").write_bytes(shared)
     net = torch.load(tmp_path / "state.pt", weights_only=True)["net"]
-    scope_net = torch.nn.Sequential(
-        torch.nn.Linear(2, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2)
-    )
+    scope_net = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
     scope_net.load_state_dict(net)
     right = (scope_net(scope["x"]).argmax(1) == scope["y"]).float().mean()
     assert right > 0.95

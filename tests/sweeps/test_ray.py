@@ -11,8 +11,8 @@ import torch
 
 from pct.config import merge
 from pct.state import read_content
-from sweeps import spool
-from sweeps.job import read_outcome
+from sweeps import spool, usage
+from sweeps.job import Job, read_outcome
 from sweeps.layout import Layout
 from sweeps.recipe import Recipe
 from sweeps.release import Releases
@@ -153,6 +153,13 @@ def test_a_killed_worker_is_replaced_and_leaves_no_trace_in_the_numbers(data, cl
     assert not difference(final_state(killed, "keep"), final_state(undisturbed, "keep"))
     epochs = [line["epoch"] for line in spool.epochs(victim.spool)]
     assert epochs == list(range(1, 13))
+    trials = [line for line in spool.read_lines(victim.spool)[0] if line["kind"] == "ray"]
+    assert [list(line) for line in trials] == [["kind", "trial"]]
+    assert usage_epochs(victim) == epochs
+
+
+def usage_epochs(job: Job) -> list[int]:
+    return [line["epoch"] for line in spool.epochs(usage.path_of(job, 0))]
 
 
 def kill_worker_after(spool_path: Path, epoch: int, hits: list[int]) -> None:

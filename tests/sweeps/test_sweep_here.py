@@ -121,7 +121,8 @@ def test_a_trials_run_in_mlflow_has_each_epoch_once_at_its_own_step(swept, track
         assert run.data.metrics["best/epoch"] == swept.trials["best_epoch"][leaf]
     (parent,) = runs_of(client, swept.result, "sweep")
     assert {r.data.tags["mlflow.parentRunId"] for r in runs} == {parent.info.run_id}
-    assert found["ngf.drop"].data.params["lambda_ngf"] == "20, 0 from 3"
+    params = found["ngf.drop"].data.params
+    assert (params["lambda_ngf"], params["lambda_ngf_schedule"]) == ("20", "20, 0 from 3")
 
 
 def test_again_nothing_is_trained_and_no_point_is_logged_twice(swept, tracking):

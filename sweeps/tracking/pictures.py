@@ -1,0 +1,64 @@
+"""Panels as MLflow's chart view wants them: a key with a step slider, each picture once.
+
+`MlflowClient.log_image` names its files at random, so a picture sent again would stand there
+twice. Here the name follows from key, step and the time of the epoch, in MLflow's own form.
+"""
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+FOLDER = "images"
+TAG = "mlflow.loggedImages"
+THUMBNAIL_PIXELS = 256
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG of one epoch, its path relative to the sweep's folder."""
+
+    key: str
+    epoch: int
+    path: str
+    timestamp: int
+    """Milliseconds; of its epoch."""
+
+    @property
+    def stem(self) -> str:
+        """The name that MLflow's pages take apart."""
+        key = self.key.replace("/", "~")
+        own = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.key} {self.epoch}")
+        return f"{key}+step+{self.epoch}+timestamp+{self.timestamp}+{own}"
+
+
+def send_pictures(
+    client: MlflowClient, run_id: str, pictures: Sequence[Picture], folder: Path
+) -> None:
+    """Send those that the run has not; one whose file is gone is passed over."""
+    there = {Path(f.path).name: f.file_size for f in client.list_artifacts(run_id, FOLDER)}
+    with tempfile.TemporaryDirectory() as temporary:
+        for picture in pictures:
+            source = folder / picture.path
+            whole, small = f"{picture.stem}.png", f"{picture.stem}+compressed.webp"
+            if not source.exists():
+                continue
+            if small in there and there.get(whole) == source.stat().st_size:
+                continue  # of another size is one that a kill cut off
+            _lay_out(source, Path(temporary) / whole, Path(temporary) / small)
+        if any(Path(temporary).iterdir()):
+            client.log_artifacts(run_id, temporary, FOLDER)
+            client.set_tag(run_id, TAG, "True")
+
+
+def _lay_out(source: Path, whole: Path, small: Path) -> None:
+    from PIL import Image
+
+    shutil.copyfile(source, whole)
+    with Image.open(source) as image:
+        image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+        image.save(small, "WEBP")

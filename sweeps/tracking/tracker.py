@@ -1,0 +1,183 @@
+"""The sweep's runs in MLflow: one parent, one child a trial, step = epoch."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from mlflow.entities import Run
+
+from sweeps.job import Job, read_outcome
+from sweeps.tracking.card import Card
+from sweeps.tracking.contact import FAILURES, NoTracking, be_impatient, client_at, experiment_at
+from sweeps.tracking.place import Place
+from sweeps.tracking.trial_run import TrialRun, resume, set_tags
+
+log = logging.getLogger(__name__)
+
+LAST_TRY_SECONDS = 5.0
+"""How long the end of a sweep waits for a place that is away."""
+
+GHOST = "its driver was killed; ended by the sweep's next session, which does not go on with it"
+
+
+class Tracker:
+    """`register` each trial, `drain` often, `finish`. Only the first contact may fail a sweep.
+
+    What cannot be sent stays in the sweep's folder and is sent by a later call, or session.
+    """
+
+    def __init__(
+        self, place: Place, *, experiment: str, sweep: str, tags: Mapping[str, str]
+    ) -> None:
+        be_impatient()
+        self._place, self._sweep, self._tags = place, sweep, dict(tags)
+        self.client = client_at(place)
+        self.experiment_id = experiment_at(self.client, place, experiment)
+        self._trials: dict[str, TrialRun] = {}
+        self._known: dict[tuple[str, str], Run] | None = None
+        """The sweep's runs by `pct.run` and `pct.key`; None when it is to be asked."""
+        self._sending, self._registering = threading.Lock(), threading.Lock()
+        self._late, self._failures = "", 0
+        self._ghosts_ended, self._status = False, "RUNNING"
+        try:
+            self.parent_id = self._parent()
+        except FAILURES as error:
+            raise NoTracking(f"{place.shown}: {place.hide(error)}. Run it again.") from None
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """A session that breaks off leaves no run RUNNING."""
+        if kind is not None:
+            self._break_off(f"broken off: {kind.__name__}; the same pct sweep goes on")
+
+    def register(self, job: Job, card: Card) -> None:
+        """Tell of a trial; its run is found or made by the next `drain`."""
+        own = {
+            **self._tags, **card.tags, "pct.kind": "trial", "pct.trial": job.leaf,
+            "mlflow.parentRunId": self.parent_id, "pct.key": job.last_key,
+        }  # fmt: skip
+        whole = Card(card.params, own, card.data, card.forked_at, card.siblings)
+        with self._registering:
+            self._trials[job.leaf] = TrialRun(job, whole)
+
+    @property
+    def run_ids(self) -> dict[str, str]:
+        """Run of each registered trial; "" where it could not be made yet."""
+        return {leaf: trial.run_id for leaf, trial in self._all()}
+
+    def drain(self) -> bool:
+        """Send what the trials have gained; whether all has arrived."""
+        with self._sending:
+            for leaf, trial in self._all():
+                try:
+                    self._make(trial)
+                    trial.send(self.client, lambda other: self._trials[other].run_id)
+                except FAILURES as error:
+                    self._note_late(leaf, error)
+                    trial.doubt()
+                    self._known = None
+                    self._put_last(leaf)
+                    return False
+            return self._settle()
+
+    def finish(self, *, failed: bool) -> str:
+        """Send the rest and end the parent run. Why tracking is behind, or ""."""
+        self._status = "FAILED" if failed else "FINISHED"
+        deadline = time.monotonic() + LAST_TRY_SECONDS
+        while not self.drain():
+            if time.monotonic() > deadline:
+                return self._late
+            time.sleep(1.0)
+        return ""
+
+    def _put_last(self, leaf: str) -> None:
+        """Lest a trial whose calls fail keeps all others waiting."""
+        with self._registering:
+            self._trials[leaf] = self._trials.pop(leaf)
+
+    def _all(self) -> list[tuple[str, TrialRun]]:
+        with self._registering:
+            return list(self._trials.items())
+
+    def _parent(self) -> str:
+        tags = {**self._tags, "pct.kind": "sweep"}
+        run = self._runs().get(("sweep", "")) or self._create("sweep", self._sweep, tags)
+        resume(self.client, run)
+        return str(run.info.run_id)
+
+    def _make(self, trial: TrialRun) -> None:
+        """Find or make a trial's run."""
+        if trial.is_sure:
+            return
+        leaf, key = trial.job.leaf, trial.job.last_key
+        run = self._runs().get((leaf, key)) or self._create(leaf, leaf, trial.tags)
+        trial.take(self.client, run)
+
+    def _runs(self) -> dict[tuple[str, str], Run]:
+        if self._known is None:
+            self._known = {(run.data.tags["pct.run"], run.data.tags.get("pct.key", "")): run
+                           for run in reversed(self._listed())}  # fmt: skip
+        return self._known
+
+    def _create(self, key: str, name: str, tags: Mapping[str, str]) -> Run:
+        own = {**tags, "pct.sweep": self._sweep, "pct.run": key}
+        return self.client.create_run(self.experiment_id, run_name=name, tags=own)
+
+    def _listed(self, more: str = "") -> list[Run]:
+        """The sweep's runs, the newest first."""
+        wanted = f"tags.`pct.sweep` = '{self._sweep}'{more}"
+        found: list[Run] = []
+        token = None
+        while token != "":
+            page = self.client.search_runs([self.experiment_id], wanted, page_token=token)
+            found, token = found + list(page), page.token or ""
+        return found
+
+    def _settle(self) -> bool:
+        """With all trials sent: end ghosts, once, and the parent run when its time has come."""
+        try:
+            if not self._ghosts_ended:
+                self._end_ghosts()
+            if self._status != "RUNNING":
+                self.client.set_terminated(self.parent_id, self._status)
+        except FAILURES as error:
+            self._note_late("the sweep", error)
+            return False
+        if self._failures > 1:
+            log.info("tracking at %s is up to date again", self._place.shown)
+        self._late, self._failures = "", 0
+        return True
+
+    def _end_ghosts(self) -> None:
+        """Runs that a killed driver left RUNNING, but those that this session goes on with."""
+        mine = {self.parent_id, *self.run_ids.values()}
+        for run in self._listed(" and attributes.status = 'RUNNING'"):
+            if run.info.run_id not in mine:
+                self._kill(run.info.run_id, GHOST)
+        self._ghosts_ended, self._known = True, None
+
+    def _kill(self, run_id: str, reason: str) -> None:
+        set_tags(self.client, run_id, {"pct.reason": reason})
+        self.client.set_terminated(run_id, "KILLED")
+
+    def _break_off(self, reason: str) -> None:
+        with self._sending:
+            going = [t.run_id for _, t in self._all() if t.run_id and read_outcome(t.job) is None]
+            try:
+                for run_id in (*going, self.parent_id):
+                    self._kill(run_id, reason)
+            except FAILURES as error:
+                self._note_late("the sweep", error)
+
+    def _note_late(self, what: str, error: Exception) -> None:
+        """Told once for each stretch of being late; a call that fails once is no news."""
+        self._late = self._place.hide(error)
+        self._failures += 1
+        if self._failures == 2:
+            log.warning("tracking of %s is late: %s", what, self._late)
