@@ -5,7 +5,6 @@ milliseconds until the page is read (DOMContentLoaded) and until its first figur
 headless Chromium, the middle one of several openings after a first one that is given apart.
 """
 
-import shutil
 import sys
 import tempfile
 import time
@@ -17,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "dashboards"))
 
 from big_sweep import write_big_sweep
 
-from benchmarks.browser import Page, chromium
 from dashboards.load import load_sweep
 from dashboards.page import write_report
+from tests.browser import CHROMIUM, FIRST_FIGURE, Page, browser
 
 OPENINGS = 5
 READ = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
@@ -42,18 +41,17 @@ def main(sizes: list[int]) -> None:
 
 def openings(url: str) -> tuple[str, str]:
     """Of a browser with an empty profile: its first, and the middle of the later ones."""
-    if shutil.which("chromium") is None:
+    if CHROMIUM is None:
         return "no Chromium", ""
-    with chromium() as page:
-        page.size(1200, 900)
+    with browser() as page:
         first, *later = (opening(page, url) for _ in range(1 + OPENINGS))
     return spelt(first), spelt((median(read for read, _ in later), median(t for _, t in later)))
 
 
 def opening(page: Page, url: str) -> tuple[float, float]:
-    page.open(url)
+    page.open(url, until=FIRST_FIGURE)
     times = page.run(READ), page.run(DRAWN)
-    page.call("Page.navigate", url="about:blank")
+    page.open("about:blank")
     return times
 
 

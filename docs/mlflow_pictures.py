@@ -4,17 +4,19 @@ Needs Chromium. Starts `pct ui`, opens its two links in a fresh browser, and fai
 a panel is missing, so that the pictures show what a user sees.
 """
 
-import asyncio
 import contextlib
-import io
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from browser import Page, browser
-from PIL import Image
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from palette import save
+
+from tests.browser import Page, browser
 
 PLACE = Path(__file__).parent
 QUIETER = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
@@ -31,7 +33,7 @@ def main() -> None:
     """Make the three pictures."""
     folder = sys.argv[1] if len(sys.argv) > 1 else "out/demo/sweep"
     with ui_of(folder) as (table, charts):
-        asyncio.run(pictures(table, charts))
+        pictures(table, charts)
 
 
 @contextlib.contextmanager
@@ -53,47 +55,31 @@ def ui_of(folder: str) -> Iterator[tuple[str, str]]:
             program.send_signal(signal.SIGINT)
 
 
-async def pictures(table: str, charts: str) -> None:
+def pictures(table: str, charts: str) -> None:
     """Open both links and picture the table, the curves and the panels."""
-    async with browser(width=1840, height=620) as page:
-        await open_link(page, table)
-        await page.until(
-            "document.querySelectorAll('.ag-center-cols-container .ag-row').length > 1"
-        )
-        await asyncio.sleep(2)
-        save(await page.picture(), "mlflow-table.png")
-    async with browser(width=1400, height=1200) as page:
-        await open_link(page, charts)
-        await page.until("document.querySelectorAll('.scatterlayer .trace').length > 8")
-        await asyncio.sleep(2)
-        save(await page.picture(area(0, 0, 1400, 996)), "mlflow-curves.png")
-    async with browser(width=1700, height=3200) as page:
-        await open_link(page, charts)
-        await page.until(f"({PANELS}).length > 2 && ({PANELS}).every(i => i.naturalWidth > 0)")
-        await asyncio.sleep(2)
-        top = float(await page.run(TOP.format(text="Panels:")))
-        save(await page.picture(area(500, top - 24, 1190, 920)), "mlflow-panels.png")
+    with browser(width=1840, height=620) as page:
+        open_link(page, table)
+        page.wait("document.querySelectorAll('.ag-center-cols-container .ag-row').length > 1")
+        time.sleep(2)
+        save(page.picture(), PLACE / "mlflow-table.png")
+    with browser(width=1400, height=1200) as page:
+        open_link(page, charts)
+        page.wait("document.querySelectorAll('.scatterlayer .trace').length > 8")
+        time.sleep(2)
+        save(page.picture(), PLACE / "mlflow-curves.png", part=(0, 0, 1400, 996))
+    with browser(width=1700, height=3200) as page:
+        open_link(page, charts)
+        page.wait(f"({PANELS}).length > 2 && ({PANELS}).every(i => i.naturalWidth > 0)")
+        time.sleep(2)
+        top = round(page.run(TOP.format(text="Panels:"))) - 24
+        save(page.picture(), PLACE / "mlflow-panels.png", part=(500, top, 1690, top + 920))
 
 
-def area(left: float, top: float, width: float, height: float) -> dict[str, float]:
-    """A part of a page, in pixels."""
-    return {"x": left, "y": top, "width": width, "height": height}
-
-
-async def open_link(page: Page, link: str) -> None:
+def open_link(page: Page, link: str) -> None:
     """In a browser that has seen this server once."""
-    await page.ask("Page.enable")
-    await page.ask("Page.navigate", url=link.partition("#")[0] + "health")
-    await page.until("location.pathname == '/health' && document.readyState == 'complete'")
-    await page.run(QUIETER)
-    await page.ask("Page.navigate", url=link)
-
-
-def save(png: bytes, name: str) -> None:
-    """With a palette of its own colours, so that a trial's colour stays what it is."""
-    with Image.open(io.BytesIO(png)) as picture:
-        small = picture.convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE)
-        small.save(PLACE / name, optimize=True)
+    page.open(link.partition("#")[0] + "health")
+    page.run(QUIETER)
+    page.open(link)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
 """The report as a person meets it: drawn, narrow, and with a keyboard alone."""
 
-import shutil
-
 import pytest
 from big_sweep import write_big_sweep
 
-from benchmarks.browser import chromium
 from dashboards.load import load_sweep
 from dashboards.page import write_report
+from tests.browser import CHROMIUM, FIRST_FIGURE, browser
 
 pytestmark = [
     pytest.mark.services,
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here"),
 ]
 
 VISIBLE = "document.querySelector('.plot').data.filter(line => line.visible !== false).length"
@@ -27,13 +25,13 @@ def url(tmp_path_factory):
 
 @pytest.fixture
 def page():
-    with chromium() as page:
+    with browser() as page:
         yield page
 
 
 def test_figures_are_drawn_when_they_come_into_view_and_not_before(page, url):
     page.size(1200, 800)
-    page.open(url)
+    page.open(url, until=FIRST_FIGURE)
     drawn = "[...document.querySelectorAll('.plot')].map(place => !!place.data)"
     assert page.run(drawn)[0] is True
     assert page.run(drawn)[-1] is False
@@ -44,13 +42,13 @@ def test_figures_are_drawn_when_they_come_into_view_and_not_before(page, url):
 
 def test_a_narrow_screen_does_not_scroll_sideways(page, url):
     page.size(420, 800)
-    page.open(url)
+    page.open(url, until=FIRST_FIGURE)
     assert page.run("document.documentElement.scrollWidth") == 420
 
 
 def test_the_keyboard_reaches_the_report_and_the_choice_of_trials(page, url):
     page.size(1200, 800)
-    page.open(url)
+    page.open(url, until=FIRST_FIGURE)
     everything = page.run(VISIBLE)
     page.press("Tab")
     assert page.run(FOCUSED) == "A Skip to the report"
@@ -67,7 +65,7 @@ def test_the_keyboard_reaches_the_report_and_the_choice_of_trials(page, url):
 
 def test_typing_a_branch_keeps_its_trunk_in_sight(page, url):
     page.size(1200, 800)
-    page.open(url)
+    page.open(url, until=FIRST_FIGURE)
     page.run(
         "{ const field = document.querySelector('.choice input'); field.value = 'arm02.drop30';"
         "  field.dispatchEvent(new Event('input')); }"

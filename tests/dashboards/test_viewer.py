@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError
 import nibabel as nib
 import numpy as np
 import pytest
-from browser import CHROMIUM, browser
 from PIL import Image
 from sweep_folder import trial_row, write_table
 from volumes_folder import write_volumes
@@ -21,6 +20,7 @@ from dashboards.volumes import niivue
 from dashboards.volumes.niivue import NoNiivue, niivue_script, packed, with_class
 from dashboards.volumes.viewer import COARSE_HU, viewer_html
 from data_prep.volume import load_nifti
+from tests.browser import CHROMIUM, browser
 
 BUNDLE = (
     'let a;console.log("Creating new Niivue instance");let o={},c=f(o);a=new N$(c)}'
@@ -136,8 +136,9 @@ def test_the_viewer_asks_for_nothing_and_names_cannot_break_it(sweep_dir):
     assert not re.findall(r"https?://|src=|href=|url\(|@import", rest)
 
 
-def brightness(png: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(png)).convert("L"), float)
+def pixels(page, selector: str, mode: str = "L") -> np.ndarray:
+    png = page.picture(page.area(selector))
+    return np.asarray(Image.open(io.BytesIO(png)).convert(mode), float)
 
 
 def choose(page, name, change):
@@ -157,8 +158,9 @@ def opened(with_volumes, tmp_path):
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"></head><body>'
         f"{viewer_html(load_sweep(with_volumes))}</body></html>"
     )
-    with browser(tmp_path / "profile") as page:
-        page.open(path, width=760, height=600)
+    with browser(width=760, height=600, webgl=True) as page:
+        page.listen()
+        page.open(path.as_uri())
         page.run("document.querySelector('#viewer3d button').click()")
         page.wait("document.querySelector('[role=status]').textContent !== 'Unpacking ...'")
         yield page
@@ -171,7 +173,7 @@ def test_a_browser_shows_linked_volumes_from_the_file_alone(opened):
     status = "document.querySelector('[role=status]').textContent"
     assert opened.run(status) == "CT of 52 x 64 x 56 voxels, pCT of 52 x 64 x 56."
     left, right = "figure:nth-of-type(1) canvas", "figure:nth-of-type(2) canvas"
-    before = [brightness(opened.picture(canvas)) for canvas in (left, right)]
+    before = [pixels(opened, canvas) for canvas in (left, right)]
     assert all(picture.std() > 20 for picture in before)
 
     place = "document.querySelector('.viewer-place').textContent"
@@ -179,26 +181,26 @@ def test_a_browser_shows_linked_volumes_from_the_file_alone(opened):
     for _ in range(16):  # 64 mm up, from the brain into the skull
         opened.press("ArrowUp")
     assert "CT 1100 HU, pCT 900 HU, difference -200 HU" in opened.run(place)
-    after = [brightness(opened.picture(canvas)) for canvas in (left, right)]
+    after = [pixels(opened, canvas) for canvas in (left, right)]
     assert all(np.abs(a - b).mean() > 1 for a, b in zip(before, after, strict=True))
 
     choose(opened, "difference", "it.checked = true")
-    coloured = np.asarray(Image.open(io.BytesIO(opened.picture(right))).convert("RGB"), int)
+    coloured = pixels(opened, right, "RGB")
     assert (np.ptp(coloured, axis=2) > 60).sum() > 2000  # the skull, 200 HU too low
     choose(opened, "difference", "it.checked = false")
 
     choose(opened, "window", "it.value = '-1024 -600'")
-    clear = brightness(opened.picture(right))
+    clear = pixels(opened, right)
     choose(opened, "trial", "it.selectedIndex = [...it.options].findIndex(o => o.text === 'never')")
-    foggy = brightness(opened.picture(right))
+    foggy = pixels(opened, right)
     assert foggy.mean() > clear.mean() + 20
     choose(opened, "view", "it.value = 'volume'")
-    facing = brightness(opened.picture(left))
+    facing = pixels(opened, left)
     assert facing.std() > 10
     opened.run("document.querySelector('canvas').focus()")
     for _ in range(3):
         opened.press("ArrowLeft", shift=True)
-    assert np.abs(brightness(opened.picture(left)) - facing).mean() > 0.5
+    assert np.abs(pixels(opened, left) - facing).mean() > 0.5
 
     assert opened.complaints == []
     assert {url.split(":")[0] for url in opened.requests} <= {"file", "data"}
