@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 
 from data_prep.errors import PctError
-from sweeps.place import masked
+from sweeps.tracking.place import without_secrets
 
 LONGEST = 90
 """Characters of a command that are shown."""
@@ -76,7 +76,7 @@ def _connections(process: psutil.Process) -> list[Any]:
 
 def _command(pid: int) -> str:
     try:
-        command = masked(" ".join(psutil.Process(pid).cmdline()))
+        command = without_secrets(" ".join(psutil.Process(pid).cmdline()))
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return "command unknown"
     return command if len(command) <= LONGEST else f"{command[:LONGEST]}..."

@@ -1,11 +1,11 @@
 """Where a sweep is tracked: the same rule for sweeping, promoting, looking and `models:/`."""
 
 import os
-import re
 import shlex
 from pathlib import Path
 
 from sweeps.tracking import Place
+from sweeps.tracking.place import without_secrets
 
 
 def tracking_place(folder: Path, tracking: str | None) -> Place:
@@ -17,11 +17,5 @@ def tracking_place(folder: Path, tracking: str | None) -> Place:
 
 def look_command(folder: Path, tracking: str | None) -> str:
     """The command that shows a sweep's trials in a browser."""
-    where = ["--tracking", masked(tracking)] if tracking else []
+    where = ["--tracking", without_secrets(tracking)] if tracking else []
     return shlex.join(["pct", "ui", str(folder), *where])
-
-
-def masked(text: str) -> str:
-    """Without the passwords of the URIs in it."""
-    text = re.sub(r"(?<=://)([^\s:/@]*):[^\s]*@", r"\1:***@", text)
-    return re.sub(r"(?i)(password|passwd|pwd|token|secret)=[^\s&;]+", r"\1=***", text)

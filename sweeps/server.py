@@ -18,8 +18,8 @@ from typing import IO
 
 from data_prep.errors import PctError
 from sweeps.listeners import listening, refuse_taken_port
-from sweeps.place import masked
 from sweeps.tracking import Place
+from sweeps.tracking.place import without_secrets
 
 START_SECONDS = 180.0
 """It takes 5 s on a quiet machine and 35 s on a busy one."""
@@ -218,7 +218,8 @@ def _end_of(log: IO[bytes]) -> str:
     """The last lines that the server wrote, without passwords."""
     log.seek(0)
     lines = log.read().decode(errors="replace").splitlines()
-    return "Its last words:\n" + masked("\n".join(lines[-8:])) if lines else "It said nothing."
+    last = without_secrets("\n".join(lines[-8:]))
+    return f"Its last words:\n{last}" if lines else "It said nothing."
 
 
 def _bracketed(host: str) -> str:

@@ -15,7 +15,6 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.errors import PctError
-from sweeps.place import masked
 from sweeps.server import Address, serving
 from sweeps.tracking import NoTracking, Place
 from sweeps.views import (
@@ -52,11 +51,6 @@ class Links:
     """Something the user should know, or ""."""
 
 
-def is_server(place: Place) -> bool:
-    """Whether a server runs there already."""
-    return place.uri.startswith(("http://", "https://"))
-
-
 @contextmanager
 def shown(folder: Path, place: Place, address: Address) -> Iterator[tuple[Links, Server | None]]:
     """The links to a sweep's trials, and the server that was started for them.
@@ -64,8 +58,8 @@ def shown(folder: Path, place: Place, address: Address) -> Iterator[tuple[Links,
     Where the tracking place is a server, none is started.
     """
     refuse_empty(folder, place)
-    if is_server(place):
-        yield links_to(folder, _client_of(place.uri), _without_user(place.uri)), None
+    if place.is_server:
+        yield links_to(folder, _client_of(place), _without_user(place.uri)), None
         return
     with serving(place, address) as process:
         client = MlflowClient(tracking_uri=address.near_root)
@@ -81,21 +75,21 @@ def refuse_empty(folder: Path, place: Place) -> None:
         raise NothingToShow(
             f"{database}: no tracking database. Say where the sweep was tracked: --tracking URI."
         )
-    if not place.uri.startswith("sqlite:") and not is_server(place):
-        _refuse_away(place.uri)
+    if not place.uri.startswith("sqlite:") and not place.is_server:
+        _refuse_away(place)
 
 
-def _refuse_away(uri: str) -> None:
+def _refuse_away(place: Place) -> None:
     """One attempt at the database: MLflow's own go on for two minutes, and end in a traceback."""
     try:
-        postgres = make_url(uri).get_backend_name() == "postgresql"
+        postgres = make_url(place.uri).get_backend_name() == "postgresql"
         limit = {"connect_timeout": CONNECT_SECONDS} if postgres else {}
-        create_engine(uri, connect_args=limit).connect().close()
+        create_engine(place.uri, connect_args=limit).connect().close()
     except (SQLAlchemyError, ImportError) as error:
-        why = masked(str(error).splitlines()[0])
         raise NoTracking(
-            f"{masked(uri)}: cannot be reached ({why}). Start the database, or correct --tracking: "
-            "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, with pip install 'psycopg[binary]'."
+            f"{place.shown}: cannot be reached ({place.hide(error)}). Start the database, or "
+            "correct --tracking: postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, with "
+            "pip install 'pct-sweeps[postgres]'."
         ) from None  # the chain would show the password
 
 
@@ -122,15 +116,15 @@ def links_to(folder: Path, client: MlflowClient, root: str) -> Links:
     return Links(tracked.sweep, len(runs), order, table, charts, _lost_artifacts(client, tracked))
 
 
-def _client_of(uri: str) -> MlflowClient:
+def _client_of(place: Place) -> MlflowClient:
     """A client of a server that runs already."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # or minutes of silence
-    client = MlflowClient(tracking_uri=uri)
+    client = MlflowClient(tracking_uri=place.uri)
     try:
         client.search_experiments(max_results=1)
     except MlflowException as error:
         raise NoTracking(
-            f"{masked(uri)}: cannot be reached ({masked(str(error))}). Start the server there."
+            f"{place.shown}: cannot be reached ({place.hide(error)}). Start the server there."
         ) from None  # the chain would show the password
     return client
 
