@@ -8,22 +8,22 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from dashboards.configuration import configuration_html
-from dashboards.curve_section import choice_html, losses_html, ngf_html, psnr_html, title_of
+from dashboards.curves.forks import forks_html
+from dashboards.curves.section import choice_html, losses_html, ngf_html, psnr_html, title_of
 from dashboards.excluded import excluded_html
 from dashboards.families import trial_colours
-from dashboards.fork_figures import forks_html
-from dashboards.groups import grouped_html
 from dashboards.load import Sweep
 from dashboards.markup import anchor, note, paragraph, size_of
-from dashboards.outliers import outliers_html
 from dashboards.panels import panels_html
 from dashboards.pictures.looks import read_cases
 from dashboards.pictures.sections import PictureOptions, picture_sections, picture_style
-from dashboards.score_details import details_html
-from dashboards.search_section import search_html
+from dashboards.scores.details import details_html
+from dashboards.scores.groups import grouped_html
+from dashboards.scores.outliers import outliers_html
+from dashboards.scores.tables import claim_note, score_tables, settings_table, trials_table
+from dashboards.scores.thesis_table import thesis_table
+from dashboards.search.section import search_html
 from dashboards.summary import summary
-from dashboards.tables import claim_note, score_tables, settings_table, trials_table
-from dashboards.thesis_table import thesis_table
 from dashboards.trees import stage_tree_html
 from dashboards.volumes.figures import plates_html, renders_html
 from dashboards.volumes.profile import profile_html

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dashboards.curves import has_metric
+from dashboards.curves.curves import has_metric
 from dashboards.load import Sweep
 from dashboards.pictures.choose import own_forks, shown_runs, two_to_compare
 from dashboards.pictures.ink_curves import NGF, PSNR, write_curves, write_error_histograms

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from dashboards.curves import level_of
+from dashboards.curves.curves import level_of
 from dashboards.families import trial_colours
 from dashboards.load import Sweep, Trial
 from dashboards.pictures.ink import MUTED, drawn

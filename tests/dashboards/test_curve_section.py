@@ -4,7 +4,7 @@ from html import unescape
 
 from sweep_folder import trial_row, write_info, write_table
 
-from dashboards.curve_section import choice_html, losses_html, psnr_html
+from dashboards.curves.section import choice_html, losses_html, psnr_html
 from dashboards.load import load_sweep
 
 

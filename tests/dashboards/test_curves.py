@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 from sweep_folder import history_rows, trial_row, write_table
 
-from dashboards.curves import MAX_LABELS, curve_figure, in_words, level_of
+from dashboards.curves.curves import MAX_LABELS, curve_figure, in_words, level_of
 from dashboards.families import trial_colours
 from dashboards.load import load_sweep
 

@@ -5,8 +5,8 @@ import pytest
 from cells import cells
 from sweep_folder import score_row, trial_row, write_table
 
-from dashboards.differences import differences_html
 from dashboards.load import load_sweep
+from dashboards.scores.differences import differences_html
 from pct.scoring.declared import FILE, Question
 from pct.scoring.settings import weigh
 

@@ -3,9 +3,9 @@ import re
 from big_sweep import write_big_sweep
 from sweep_folder import trial_row, write_table
 
-from dashboards.fork_figures import BEFORE, UNFOLDED, Half, fork_figure, forks_html
+from dashboards.curves.forks import BEFORE, UNFOLDED, Half, fork_figure, forks_html
+from dashboards.curves.segments import points_of
 from dashboards.load import load_sweep
-from dashboards.segments import points_of
 
 
 def html_of(folder):

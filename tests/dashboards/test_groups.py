@@ -6,8 +6,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from dashboards.cli import report
-from dashboards.groups import NoGroups, grouped_html
 from dashboards.load import load_sweep
+from dashboards.scores.groups import NoGroups, grouped_html
 
 
 def write_cases(folder, sites, **columns):

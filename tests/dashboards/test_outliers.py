@@ -4,7 +4,7 @@ from cells import cells
 from sweep_folder import score_row, write_table
 
 from dashboards.load import load_sweep
-from dashboards.outliers import is_far, listed_cases, outliers_html
+from dashboards.scores.outliers import is_far, listed_cases, outliers_html
 
 
 def rows_of(values, metric="mae_head"):

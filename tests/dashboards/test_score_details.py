@@ -3,7 +3,7 @@ from cells import cells
 from sweep_folder import CASES, score_row, write_table
 
 from dashboards.load import load_sweep
-from dashboards.score_details import FEW_TRIALS, details_html
+from dashboards.scores.details import FEW_TRIALS, details_html
 from pct.scoring.bootstrap import mean_interval
 
 

@@ -5,8 +5,8 @@ from cells import cells
 from made_up_search import write_search
 
 from dashboards.load import NoSweep, load_sweep
-from dashboards.search_points import read_points, study_facts
-from dashboards.search_section import front_figure, search_html, slice_figure
+from dashboards.search.points import read_points, study_facts
+from dashboards.search.section import front_figure, search_html, slice_figure
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from collections import Counter
 from big_sweep import EPOCHS, write_big_sweep
 from sweep_folder import history_rows, stage, trial_row, trial_rows, write_table
 
+from dashboards.curves.segments import points_of, segments
 from dashboards.load import load_sweep
-from dashboards.segments import points_of, segments
 
 
 def test_no_epoch_of_a_shared_trunk_is_drawn_twice_and_none_is_lost(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from sweep_folder import CASES, score_row, score_rows, trial_row, trial_rows, write_table
 
 from dashboards.load import load_sweep
-from dashboards.tables import (
+from dashboards.scores.tables import (
     claim_note,
     html_table,
     score_tables,

@@ -6,7 +6,7 @@ from cells import cells
 from sweep_folder import score_row, trial_row, write_table
 
 from dashboards.load import load_sweep
-from dashboards.thesis_table import pooled, thesis_table
+from dashboards.scores.thesis_table import pooled, thesis_table
 from pct.scoring.cohort import MixedScores
 
 

@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pandas as pd
 
-from dashboards.differences import differences_html
 from dashboards.load import Sweep
 from dashboards.markup import UNKNOWN, counted, folded, html_table, note, subheading
-from dashboards.tables import MAIN, comparable, metric_header, score_names, without_twins
+from dashboards.scores.differences import differences_html
+from dashboards.scores.tables import MAIN, comparable, metric_header, score_names, without_twins
 from pct.scoring.cohort import cohort, digits, spell_count, spell_interval, without_curves
 
 FEW_TRIALS = 8

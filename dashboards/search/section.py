@@ -10,7 +10,7 @@ from dashboards.families import PALETTE
 from dashboards.load import Sweep
 from dashboards.markup import UNKNOWN, counted, html_table, note, subheading
 from dashboards.plots import axis, plain_figure, plot_html, rounded
-from dashboards.search_points import BEST_SHARE, Points, StudyFacts, read_points, study_facts
+from dashboards.search.points import BEST_SHARE, Points, StudyFacts, read_points, study_facts
 
 GREY, BLUE, ORANGE = "#9aa5b1", PALETTE[0], PALETTE[1]
 KINDS = (

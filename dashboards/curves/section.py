@@ -3,7 +3,7 @@
 import json
 from html import escape
 
-from dashboards.curves import Level, curve_figure, has_metric, in_words, level_of
+from dashboards.curves.curves import Level, curve_figure, has_metric, in_words, level_of
 from dashboards.families import Family, families, family_of, trial_colours
 from dashboards.load import Sweep
 from dashboards.markup import note, subheading

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from dashboards.curves.segments import Segment, points_of, segments
 from dashboards.load import Sweep, Trial
 from dashboards.markup import counted
 from dashboards.plots import INK, NOTE_FONT, THIN, axis, plain_figure, rounded
-from dashboards.segments import Segment, points_of, segments
 
 MARGIN = {"l": 60, "t": 28, "b": 48}
 LABEL_PX = 17.0  # the least distance between two labels at the lines' ends

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dashboards.load import Sweep
 from dashboards.markup import UNKNOWN, html_table, note, subheading
-from dashboards.tables import comparable
+from dashboards.scores.tables import comparable
 from pct.scoring.settings import named
 
 ROWS = {

@@ -4,7 +4,7 @@ import pandas as pd
 
 from dashboards.load import Sweep
 from dashboards.markup import folded, html_table, note, subheading
-from dashboards.tables import MAIN, comparable, metric_header, score_names, without_twins
+from dashboards.scores.tables import MAIN, comparable, metric_header, score_names, without_twins
 from data_prep.errors import PctError
 from pct.scoring.cohort import spell
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from dashboards.curves import has_metric, level_of, mark_forks, y_range
+from dashboards.curves.curves import has_metric, level_of, mark_forks, y_range
+from dashboards.curves.segments import Point, points_of
 from dashboards.families import PALETTE, trial_colours
 from dashboards.load import Fork, Sweep
 from dashboards.markup import folded, listed, note
 from dashboards.plots import INK, NOTE_FONT, THIN, axis, plain_figure, plot_html, rounded
-from dashboards.segments import Point, points_of
 
 BEFORE = 5
 """Epochs shown of the trunk."""

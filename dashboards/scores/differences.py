@@ -11,7 +11,7 @@ import pandas as pd
 
 from dashboards.load import Sweep
 from dashboards.markup import UNKNOWN, html_table, note, subheading
-from dashboards.tables import MAIN, metric_header
+from dashboards.scores.tables import MAIN, metric_header
 from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS, Comparison
 from pct.scoring.cohort import MixedScores, digits, spell_count, spell_interval
 from pct.scoring.declared import Question, declared_in

@@ -13,7 +13,7 @@ from dashboards.families import trial_colours
 from dashboards.load import Sweep
 from dashboards.markup import UNKNOWN, html_table, note, subheading
 from dashboards.plots import axis, plain_figure, plot_html, rounded
-from dashboards.tables import MAIN, comparable, metric_header, score_names, without_twins
+from dashboards.scores.tables import MAIN, comparable, metric_header, score_names, without_twins
 from pct.metrics.names import METRICS
 from pct.scoring.cohort import digits
 

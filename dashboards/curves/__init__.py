@@ -1,0 +1,1 @@
+"""Curves over epochs: of all runs, and of what a fork does."""

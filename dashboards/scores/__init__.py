@@ -1,0 +1,1 @@
+"""Scores as tables and plots: cohorts, differences, groups, outliers."""
