@@ -132,7 +132,7 @@ def two_to_compare(sweep: Sweep, asked: tuple[str, str] | None) -> tuple[Trial, 
             raise NoSuchTrial(f"--compare {','.join(asked)}: both are the run {first.trial}.")
         return first, second
     question = declared_in(sweep.folder)
-    arms = [_best_named(sweep, name) for name in ((question.a, question.b) if question else ())]
+    arms = [best_named(sweep, name) for name in ((question.a, question.b) if question else ())]
     if len(arms) == 2 and arms[0] and arms[1] and arms[0] != arms[1]:
         return arms[0], arms[1]
     if len(sweep.ranked) < 2:
@@ -143,14 +143,14 @@ def two_to_compare(sweep: Sweep, asked: tuple[str, str] | None) -> tuple[Trial, 
 
 
 def _found(sweep: Sweep, name: str) -> Trial:
-    found = _best_named(sweep, name)
+    found = best_named(sweep, name)
     if found is None:
         names = ", ".join(trial.trial for trial in sweep.trials)
         raise NoSuchTrial(f"--compare {name}: no trial of that name finished. There are {names}.")
     return found
 
 
-def _best_named(sweep: Sweep, name: str) -> Trial | None:
+def best_named(sweep: Sweep, name: str) -> Trial | None:
     """The run of a trial's name, or the best run of a setting with seeds or branches."""
     runs = {trial.trial: trial.same_as or trial.trial for trial in sweep.trials}
     exact = [run for run in sweep.runs if run.trial == runs.get(name)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dashboards.families import family_of
 from dashboards.load import Sweep, Trial
+from dashboards.pictures.choose import best_named
 from data_prep.volume import Volume, load_nifti, to_ras
 from pct.scoring.declared import declared_in
 
@@ -79,11 +80,11 @@ def left_out(head: Head, shown: Iterable[Trial]) -> str:
 
 
 def _claimed(sweep: Sweep) -> Iterator[str]:
-    """The runs of the declared claim's two arms, where one was declared."""
+    """The best run of each arm of the declared claim, where one was declared."""
     question = declared_in(sweep.folder)
-    runs = {trial.trial: trial.same_as or trial.trial for trial in sweep.trials}
     for arm in (question.a, question.b) if question else ():
-        yield runs.get(arm, arm)
+        if run := best_named(sweep, arm):
+            yield run.trial
 
 
 def _first_of_families(runs: Iterable[Trial]) -> list[str]:

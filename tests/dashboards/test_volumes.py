@@ -75,6 +75,8 @@ def test_of_many_runs_the_best_the_claims_arms_and_other_families_are_chosen(swe
     assert picked(4) == ["a.x", "a.y", "b@s1", "c"]
     (sweep_dir / "claim.json").write_text(json.dumps({"a": "twin", "b": "b@s2", "on": "psnr"}))
     assert picked(3) == ["a.x", "a.z", "b@s2"]
+    (sweep_dir / "claim.json").write_text(json.dumps({"a": "c", "b": "b", "on": "psnr"}))
+    assert picked(3) == ["a.x", "b@s1", "c"]  # the best seed stands for its setting
     assert picked(9) == list(names)
     assert "3 more in" in left_out(head, chosen(sweep, head, limit=3))
     assert left_out(head, chosen(sweep, head, limit=6)) == ""
