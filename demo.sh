@@ -17,8 +17,8 @@ say report "$OUT/sweep"
 
 cat <<TEXT
 
-Look at   $OUT/sweep/report.html          curves, tree, panels, scores
+Look at   $OUT/sweep/report.html          curves, scores, slices, a 3D viewer
           $OUT/data/contact/              a contact sheet a case
           $OUT/pct.nii.gz                 a pseudo-CT in HU, beside $OUT/mr.nii.gz
-In MLflow $BIN/mlflow server --backend-store-uri $DB --host 127.0.0.1 --port 5000
+In MLflow $BIN/pct ui $OUT/sweep
 TEXT
