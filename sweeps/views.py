@@ -136,11 +136,19 @@ def share(client: MlflowClient, tracked: Tracked, logged: Logged) -> str:
 
 
 def paint(client: MlflowClient, runs: Sequence[Run]) -> None:
-    """Give a few trials colours that differ; MLflow picks at random. A colour once set is kept."""
-    if len(runs) <= len(PALETTE):
-        for run, colour in zip(runs, PALETTE, strict=False):
-            if COLOUR not in run.data.tags:
-                client.set_tag(run.info.run_id, COLOUR, colour)
+    """Give a few trials, or all seeds of a few settings, colours that differ.
+
+    MLflow picks at random. A colour once set is kept.
+    """
+    names = [run.data.tags["pct.trial"] for run in runs]
+    if len(names) > len(PALETTE):
+        names = [name.partition("@")[0] for name in names]
+    colours = dict(zip(dict.fromkeys(names), PALETTE, strict=False))
+    if len(colours) < len(set(names)):
+        return
+    for run, name in zip(runs, names, strict=True):
+        if COLOUR not in run.data.tags:
+            client.set_tag(run.info.run_id, COLOUR, colours[name])
 
 
 def shared_link(root: str, tracked: Tracked, key: str, *, charts: bool) -> str:

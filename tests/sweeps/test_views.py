@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
@@ -15,6 +16,7 @@ from sweeps.views import (
     Logged,
     Tracked,
     order_of,
+    paint,
     view_state,
 )
 from tests.sweeps.looked_at import SWEEP, tracked_sweep, trial
@@ -124,6 +126,38 @@ def test_trials_get_colours_that_differ_and_keep_those_a_user_chose(looked_at):
     colours = {r.info.run_id: r.data.tags[COLOUR] for r in client.search_runs([experiment], mine)}
     assert colours[chosen] == "#abcdef"
     assert len(set(colours.values())) == 3
+
+
+def test_of_many_trials_all_seeds_of_a_setting_share_its_colour():
+    names = [
+        f"{setting}@s{seed}" for seed in (1, 2, 3) for setting in ("exp1", "exp2", "exp3.drop")
+    ]
+    painted = colours_of(names)
+    assert len(set(painted.values())) == 3
+    assert {painted[f"exp1@s{seed}"] for seed in (1, 2, 3)} == {painted["exp1@s1"]}
+
+
+def test_more_settings_than_colours_are_left_to_mlflow():
+    assert colours_of([f"p{number:02d}" for number in range(9)]) == {}
+
+
+def colours_of(names: list[str]) -> dict[str, str]:
+    """What is painted on runs of these trials."""
+    painted: dict[str, str] = {}
+
+    class Client:
+        def set_tag(self, run_id: str, tag: str, value: str) -> None:
+            assert tag == COLOUR
+            painted[run_id] = value
+
+    runs = [
+        SimpleNamespace(
+            info=SimpleNamespace(run_id=name), data=SimpleNamespace(tags={"pct.trial": name})
+        )
+        for name in names
+    ]
+    paint(Client(), runs)
+    return painted
 
 
 def test_where_the_view_is_refused_plain_links_open_the_same_trials(looked_at, monkeypatch):
