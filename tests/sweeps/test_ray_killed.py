@@ -34,8 +34,14 @@ from tests.sweeps.watched import begun, environment, marked, planned
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
-AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
-"""For a minute they try to tell Ray's server, killed with them, that Ray was killed; then end."""
+AGENTS = (
+    "ray::DashboardAgent", "ray::RuntimeEnvAgent", "dashboard/agent.py",
+    "runtime_env/agent/main.py",
+)  # fmt: skip
+"""For a minute they try to tell Ray's server, killed with them, that Ray was killed; then end.
+
+By their names, or, killed before they gave themselves one, by their command.
+"""
 
 
 @dataclass
@@ -95,7 +101,9 @@ def assert_gone(left: Callable[[], list[psutil.Process]], *, seconds: float) -> 
 
 def runs(process: psutil.Process) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.name() not in AGENTS
+        command = " ".join([process.name(), *process.cmdline()])
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        return alive and not any(agent in command for agent in AGENTS)
     except psutil.NoSuchProcess:
         return False
 
