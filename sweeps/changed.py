@@ -24,6 +24,13 @@ def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
     write_json(folder / FILE, dict(environment))
 
 
+def read_environment(folder: Path) -> dict[str, Any]:
+    """What decided the numbers of the folder's last session; {} where there was none."""
+    path = folder / FILE
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
 def why_anew(
     folder: Path, jobs: Sequence[Job], environment: Mapping[str, Any], which: Which
 ) -> list[str]:
@@ -35,7 +42,7 @@ def why_anew(
     if not path.exists():
         return []
     before = {plain["leaf"]: Job.model_validate(plain) for plain in json.loads(path.read_text())}
-    old = json.loads((folder / FILE).read_text()) if (folder / FILE).exists() else {}
+    old = read_environment(folder)
     reasons: dict[str, list[str]] = {}
     for job in jobs:
         was = before.get(job.leaf)
@@ -48,6 +55,12 @@ def why_anew(
         if reason:
             reasons.setdefault(reason, []).append(job.leaf)
     return [f"{_names(leaves)}: {reason}" for reason, leaves in reasons.items()]
+
+
+def has_other_data(folder: Path, environment: Mapping[str, Any]) -> bool:
+    """Whether the folder was last used with another data set."""
+    before = read_environment(folder)
+    return bool(before) and before["data"] != environment["data"]
 
 
 def _reason(was: Job, job: Job, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +34,11 @@ class Job(Frozen):
     """Finished epochs kept in the store: forks, tens, the last one."""
     looks: tuple[int, ...] = ()
     """Finished epochs whose validation slices are kept for people: those, and one after a fork."""
+
+    @cached_property
+    def trial(self) -> str:
+        """The recipe's trial: `exp3` of the leaves `exp3.drop` and `exp3.drop@s1`."""
+        return re.split(r"[.@]", self.leaf)[0]
 
     @cached_property
     def course(self) -> Course:

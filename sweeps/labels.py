@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 
 def sweep_name(sweep: "Sweep") -> str:
     """Stable over resumption, different for another recipe, folder or data."""
-    place = f"{sweep.folder.resolve()} {sweep.manifest.digest}"
-    folder = re.sub(r"[^\w.-]", "_", sweep.folder.resolve().name)
-    return f"{sweep.recipe.name}-{folder}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+    return f"{sweep.recipe.name}-{place_name(sweep.folder, sweep.manifest.digest)}"
+
+
+def place_name(folder: Path, digest: str) -> str:
+    """How the names of all sweeps in a folder end, on data with this digest."""
+    place = f"{folder.resolve()} {digest}"
+    shown = re.sub(r"[^\w.-]", "_", folder.resolve().name)
+    return f"{shown}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
 def sweep_tags(sweep: "Sweep") -> dict[str, str]:
@@ -42,9 +47,13 @@ def sweep_tags(sweep: "Sweep") -> dict[str, str]:
     }
 
 
+MOST_NAMES = 5
+"""Branches that a note names."""
+
+
 def card(job: Job, sweep: "Sweep") -> Card:
     """What is written on a trial's run."""
-    at, siblings = fork_of(job, sweep.jobs)
+    at, siblings = fork_of(job, sweep.jobs_of[job.trial])
     return Card(
         params=run_params(job.run, at, [sibling.run for sibling in siblings]),
         tags=trial_tags(job, sweep, at, siblings),
@@ -62,15 +71,10 @@ def fork_of(job: Job, jobs: Sequence[Job]) -> tuple[int, tuple[Job, ...]]:
     shared = [
         (shared_epochs(job.course, other.course), other)
         for other in jobs
-        if other.leaf != job.leaf and _trial_of(other.leaf) == _trial_of(job.leaf)
+        if other.leaf != job.leaf and other.trial == job.trial
     ]
     at = max((epochs for epochs, _ in shared if epochs < job.run.epochs), default=0)
     return at, tuple(other for epochs, other in shared if at and epochs >= at)
-
-
-def _trial_of(leaf: str) -> str:
-    """`exp3` of `exp3.drop` and of `exp3.drop@s1`."""
-    return re.split(r"[.@]", leaf)[0]
 
 
 def trial_tags(job: Job, sweep: "Sweep", at: int, siblings: Sequence[Job]) -> dict[str, str]:
@@ -96,12 +100,18 @@ def _note(job: Job, sweep: "Sweep", at: int, siblings: Sequence[Job]) -> str:
         f"seed {run.seed}, the best generator chosen by {run.select.metric}."
     )
     if at:
-        others = ", ".join(sibling.leaf for sibling in siblings)
+        others = ", ".join(sibling.leaf for sibling in siblings[:MOST_NAMES])
+        more = len(siblings) - MOST_NAMES
+        others += f" and {more} more" if more > 0 else ""
         text += f" A branch: epochs 1-{at} are shared with {others} and trained once."
-    after = run_params(run, at, [sibling.run for sibling in siblings])
-    if changed := [f"{name} {after[name]} -> {after[f'{name}_after']}" for name, _ in run.schedule
-                   if f"{name}_after" in after]:  # fmt: skip
-        text += f" From epoch {after['switch_epoch'] + 1}: {', '.join(changed)}."
+    at = at or _last_change(run)
+    changed = [
+        f"{name} {_shown(value_at(steps, at - 1))} -> {_shown(value_at(steps, at))}"
+        for name, steps in run.schedule
+        if at and value_at(steps, at - 1) != value_at(steps, at)
+    ]
+    if changed:
+        text += f" From epoch {at + 1}: {', '.join(changed)}."
     return text + (f" The same run as {same}." if same != job.leaf else "")
 
 
@@ -111,7 +121,7 @@ def run_params(run: Run, at: int = 0, siblings: Sequence[Run] = ()) -> dict[str,
     What changes at the fork `at` (or, without one, at the last change) is given once more as
     `NAME_after`, with `switch_epoch`; a schedule of several steps as text, `20, 0 from 41`.
     """
-    at = at or max((key for _, steps in run.schedule for key, _ in steps if key < run.epochs))
+    at = at or _last_change(run)
     values: dict[str, Any] = {}
     for name, steps in run.schedule:
         values[name] = _shown(value_at(steps, 0))
@@ -130,6 +140,12 @@ def run_params(run: Run, at: int = 0, siblings: Sequence[Run] = ()) -> dict[str,
         "warmup_epochs": run.warmup_epochs,
         **run.loss.model_dump(mode="json"),
     }
+
+
+def _last_change(run: Run) -> int:
+    """Finished epochs after which a schedule changes for the last time; 0 where none does."""
+    last: int = max(key for _, steps in run.schedule for key, _ in steps if key < run.epochs)
+    return last
 
 
 def _spell(step: tuple[int, float | str]) -> str:

@@ -62,15 +62,27 @@ def copy_twin(job: Job, twin: Job, outcome: Outcome) -> None:
             for line in spool.epochs(twin.spool)
         ]
         spool.add_epochs(job.spool, rows, carried=True)
-        for path in [*sorted(twin.panels.glob("*.png")), *twin.slices.glob("*.npz")]:
+        for path in [*sorted(_whole(twin.panels, ".png")), *_whole(twin.slices, ".npz")]:
             write_look(job, path.name, path.read_bytes())
-        for path in twin.volumes.glob("*.nii.gz"):
+        for path in _whole(twin.volumes, ".nii.gz"):
             write_bytes(job.volumes / path.name, path.read_bytes())
-        write_bytes(job.histograms, twin.histograms.read_bytes())
+        if twin.histograms.exists():  # a sweep of an earlier version has none
+            write_bytes(job.histograms, twin.histograms.read_bytes())
         scores = pd.read_parquet(twin.scores).assign(trial=job.leaf)
         job.scores.parent.mkdir(parents=True, exist_ok=True)
         scores.to_parquet(job.scores)
     write_outcome(job, outcome.model_copy(update={"leaf": job.leaf, "seconds": 0.0}))
+
+
+def _whole(folder: Path, suffix: str) -> list[Path]:
+    """Files that were written to their end."""
+    return [path for path in folder.glob(f"*{suffix}") if not path.name.startswith(".")]
+
+
+def forget_cases(folder: Path) -> None:
+    """Remove what was kept of the cases themselves: they are another data set's."""
+    for path in [folder / "looks" / "cases.npz", *(folder / "volumes").glob("*.nii.gz")]:
+        path.unlink(missing_ok=True)
 
 
 def forget(job: Job) -> None:

@@ -10,12 +10,12 @@ from pct.config import Run
 from pct.needs import WrongData
 from pct.scoring.declared import declare
 from sweeps import labels, records, spool
-from sweeps.changed import why_anew, write_environment
+from sweeps.changed import has_other_data, why_anew, write_environment
 from sweeps.every import Every
 from sweeps.job import Job, Outcome, failed, read_outcome, write_outcome
 from sweeps.keeping import clear_leftovers, end_needs_of_others, needed_by, tell_needs
 from sweeps.recipe import leaves_at
-from sweeps.replay import copy_twin, forget
+from sweeps.replay import copy_twin, forget, forget_cases
 from sweeps.runner import Where, run_here, run_on_ray
 from sweeps.search.points import Points, open_study
 from sweeps.search.space import corner
@@ -61,6 +61,8 @@ def run_sweep(
             declare(sweep.folder, sweep.recipe.claim)
         for line in _why_anew(sweep):
             tell(line)
+        if has_other_data(sweep.folder, sweep.environment):
+            forget_cases(sweep.folder)
         write_environment(sweep.folder, sweep.environment)
         with leases_on(sweep.store, labels.sweep_name(sweep)) as leases:
             return _run(sweep, place, where, leases, on_tick, tell)

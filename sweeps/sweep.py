@@ -71,6 +71,14 @@ class Sweep:
         )
 
     @cached_property
+    def jobs_of(self) -> dict[str, list[Job]]:
+        """The leaves of each trial of the recipe."""
+        found: dict[str, list[Job]] = {}
+        for job in self.jobs:
+            found.setdefault(job.trial, []).append(job)
+        return found
+
+    @cached_property
     def cuts(self) -> frozenset[int]:
         """Finished epochs after which some leaf's values change, or leaves part."""
         return frozenset(stage.last for path in self.paths.values() for stage in path)

@@ -141,13 +141,16 @@ def find(folder: Path, client: MlflowClient) -> Tracked:
 
 def _find_by_trial(folder: Path, client: MlflowClient) -> Tracked:
     """Before its first summary a sweep is known by a trial's run."""
+    from sweeps.changed import read_environment
+    from sweeps.labels import place_name
     from sweeps.promote import read_jobs
 
     job = read_jobs(folder)[0]
     experiments = [e.experiment_id for e in client.search_experiments()]
     mine = f"tags.`pct.trial` = '{job.leaf}' and tags.`pct.key` = '{job.last_key}'"
     runs = client.search_runs(experiments, mine)
-    found = [run for run in runs if f"-{folder.resolve().name}-" in run.data.tags["pct.sweep"]]
+    ending = f"-{place_name(folder, read_environment(folder).get('data', ''))}"
+    found = [run for run in runs if run.data.tags["pct.sweep"].endswith(ending)]
     if not found:
         raise NothingToShow(
             f"{folder}: the tracking place does not know its trial {job.leaf}. Wait until the "

@@ -1,5 +1,7 @@
 """What a sweep keeps for people to look at: slices, a volume, histograms, the cases."""
 
+import shutil
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -14,8 +16,10 @@ from pct.preview import preview_hu
 from pct.scoring.score import masks_in_view
 from pct.validate import look
 from sweeps.promote import write_model
+from sweeps.replay import copy_twin, forget
 from sweeps.runner import Where
 from sweeps.session import run_sweep
+from tests.data_folder import make_data
 from tests.sweeps.small_sweep import Swept, counted_epochs, sweep_of
 
 FORKED = {
@@ -122,3 +126,33 @@ def test_the_case_table_lies_beside_the_results_and_nothing_temporary(swept, pha
     for kind in ("looks", "volumes", "panels", "histograms"):
         hidden = [p for p in (swept.sweep.folder / kind).rglob("*") if p.name.startswith(".")]
         assert hidden == []
+
+
+def test_a_twin_in_a_sweep_of_an_earlier_version_is_copied_as_far_as_there_is_something(
+    swept, tmp_path
+):
+    folder = tmp_path / "old"
+    shutil.copytree(swept.sweep.folder, folder)
+    for kind in ("looks", "histograms", "volumes"):
+        shutil.rmtree(folder / kind)
+    jobs = {j.leaf: j.model_copy(update={"folder": str(folder)}) for j in swept.sweep.jobs}
+    (folder / "panels/ngf.keep/.epoch-0004_head-0.draw.png").write_bytes(b"cut off")
+    forget(jobs["same"])
+    copy_twin(jobs["same"], jobs["ngf.keep"], swept.result.outcomes["ngf.keep"])
+    assert jobs["same"].scores.exists()
+    assert not jobs["same"].histograms.exists()
+    assert len(list(jobs["same"].panels.iterdir())) == 5
+
+
+def test_another_data_set_in_the_folder_brings_its_own_cases(tmp_path, phantom_data, tracking):
+    """Else new pseudo-CTs would be shown beside the CTs of the old data."""
+    once = {"never": {"schedule": {"lambda_ngf": 0}}}
+    run_sweep(sweep_of(tmp_path / "s", phantom_data, once, epochs=1), tracking, Where(here=True))
+    other = make_data(tmp_path / "other", seed=50)
+    run_sweep(sweep_of(tmp_path / "s", other, once, epochs=1), tracking, Where(here=True))
+    cases, table = np.load(tmp_path / "s/looks/cases.npz"), read_slices(other, "val")
+    (case,) = list_cases(other, "val")
+    row = list(table.z).index(cases[f"{case}/z"])
+    np.testing.assert_array_equal(cases[f"{case}/ct_hu"], table.ct_hu[row].clip(min=-1000))
+    ct = nib.load(tmp_path / "s/volumes" / f"{case}_ct.nii.gz").get_fdata()
+    np.testing.assert_array_equal(ct, preview_hu(read_volumes(other, case).ct).array)

@@ -6,7 +6,7 @@ import pytest
 
 from data_prep.shards import read_manifest
 from sweeps import spool
-from sweeps.labels import code, fork_of, run_params
+from sweeps.labels import card, code, fork_of, run_params
 from sweeps.runner import Where
 from sweeps.session import run_sweep
 from sweeps.tracking import Place, client_at
@@ -160,6 +160,22 @@ def test_a_trial_forks_where_its_last_branches_part_and_from_no_other_trial(tmp_
         "x.drop.stay": (3, ["x.drop.back"]),
         "alike": (0, []),
     }
+
+
+def test_a_note_tells_what_changes_at_the_fork_and_nothing_else(tmp_path, phantom_data):
+    forks = {0: 20, 1: 10, 2: {"keep": 10, "drop": 0}}
+    sweep = sweep_of(tmp_path / "note", phantom_data, {"x": {"schedule": {"lambda_ngf": forks}}})
+    notes = {job.leaf: card(job, sweep).tags["mlflow.note.content"] for job in sweep.jobs}
+    assert notes["x.drop"].endswith("trained once. From epoch 3: lambda_ngf 10 -> 0.")
+    assert notes["x.keep"].endswith("shared with x.drop and trained once.")
+
+
+def test_a_note_names_a_few_of_many_branches(tmp_path, phantom_data):
+    arms = {f"arm{number}": number for number in range(8)}
+    forks = {"x": {"schedule": {"lambda_ngf": {0: 20, 2: arms}}}}
+    sweep = sweep_of(tmp_path / "many", phantom_data, forks)
+    note = card(sweep.jobs[0], sweep).tags["mlflow.note.content"]
+    assert "shared with x.arm1, x.arm2, x.arm3, x.arm4, x.arm5 and 2 more and trained" in note
 
 
 def test_a_schedule_that_changes_without_a_fork_tells_its_last_change():

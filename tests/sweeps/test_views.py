@@ -7,6 +7,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from sweeps import records
+from sweeps.changed import write_environment
+from sweeps.labels import sweep_name
 from sweeps.ui import NothingToShow, links_to
 from sweeps.views import (
     COLOUR,
@@ -180,16 +182,20 @@ def test_pictures_that_were_left_behind_are_told_of(looked_at, tmp_path):
 
 
 def test_a_sweep_under_way_is_found_by_its_trials(tmp_path, tracking, phantom_data):
-    sweep = sweep_of(tmp_path / "young", phantom_data)
+    sweep = sweep_of(tmp_path / "a young", phantom_data)
     records.write_jobs(sweep.folder, sweep.jobs)
+    write_environment(sweep.folder, sweep.environment)
     client = MlflowClient(tracking_uri=tracking.uri)
     with pytest.raises(NothingToShow, match=f"does not know its trial {sweep.jobs[0].leaf}"):
         links_to(sweep.folder, client, ROOT)
     experiment = client.create_experiment(f"young/{tmp_path}")
     job = sweep.jobs[0]
-    for name in ("tiny-other-1", "tiny-young-2"):
+    mine, other = (
+        sweep_name(one) for one in (sweep, replace(sweep, folder=tmp_path / "bob" / "a young"))
+    )
+    for name in (other, mine, other):
         trial(client, experiment, job.leaf, name, **{"pct.key": job.last_key})
-    assert links_to(sweep.folder, client, ROOT).sweep == "tiny-young-2"
+    assert links_to(sweep.folder, client, ROOT).sweep == mine
 
 
 def test_a_tracking_place_without_the_sweep_is_said(looked_at):
