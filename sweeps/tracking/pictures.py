@@ -14,6 +14,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 FOLDER = "images"
+SMALL, STAMP = "+compressed.webp", "+timestamp+"
 TAG = "mlflow.loggedImages"
 THUMBNAIL_PIXELS = 256
 
@@ -29,11 +30,15 @@ class Picture:
     """Milliseconds; of its epoch."""
 
     @property
+    def step(self) -> str:
+        """How the names of this key and step begin, whoever gave them."""
+        return f"{self.key.replace('/', '~')}+step+{self.epoch}"
+
+    @property
     def stem(self) -> str:
         """The name that MLflow's pages take apart."""
-        key = self.key.replace("/", "~")
         own = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.key} {self.epoch}")
-        return f"{key}+step+{self.epoch}+timestamp+{self.timestamp}+{own}"
+        return f"{self.step}{STAMP}{self.timestamp}+{own}"
 
 
 def send_pictures(
@@ -41,11 +46,13 @@ def send_pictures(
 ) -> None:
     """Send those that the run has not; one whose file is gone is passed over."""
     there = {Path(f.path).name: f.file_size for f in client.list_artifacts(run_id, FOLDER)}
+    own = {f"{picture.stem}{end}" for picture in pictures for end in (".png", SMALL)}
+    others = {n.partition(STAMP)[0] for n in there if n.endswith(SMALL) and n not in own}
     with tempfile.TemporaryDirectory() as temporary:
         for picture in pictures:
             source = folder / picture.path
-            whole, small = f"{picture.stem}.png", f"{picture.stem}+compressed.webp"
-            if not source.exists():
+            whole, small = f"{picture.stem}.png", f"{picture.stem}{SMALL}"
+            if not source.exists() or picture.step in others:  # sent by `log_image` once
                 continue
             if small in there and there.get(whole) == source.stat().st_size:
                 continue  # of another size is one that a kill cut off
