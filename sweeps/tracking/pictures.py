@@ -4,14 +4,21 @@
 twice. Here the name follows from key, step and the time of the epoch, in MLflow's own form.
 """
 
+import logging
 import shutil
 import tempfile
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+log = logging.getLogger(__name__)
 
 FOLDER = "images"
 SMALL, STAMP = "+compressed.webp", "+timestamp+"
@@ -44,7 +51,7 @@ class Picture:
 def send_pictures(
     client: MlflowClient, run_id: str, pictures: Sequence[Picture], folder: Path
 ) -> None:
-    """Send those that the run has not; one whose file is gone is passed over."""
+    """Send those that the run has not; one whose file is gone, or damaged, is passed over."""
     there = {Path(f.path).name: f.file_size for f in client.list_artifacts(run_id, FOLDER)}
     own = {f"{picture.stem}{end}" for picture in pictures for end in (".png", SMALL)}
     others = {n.partition(STAMP)[0] for n in there if n.endswith(SMALL) and n not in own}
@@ -56,16 +63,22 @@ def send_pictures(
                 continue
             if small in there and there.get(whole) == source.stat().st_size:
                 continue  # of another size is one that a kill cut off
-            _lay_out(source, Path(temporary) / whole, Path(temporary) / small)
+            if image := _thumbnail(source):
+                image.save(Path(temporary) / small, "WEBP")
+                shutil.copyfile(source, Path(temporary) / whole)
         if any(Path(temporary).iterdir()):
             client.log_artifacts(run_id, temporary, FOLDER)
             client.set_tag(run_id, TAG, "True")
 
 
-def _lay_out(source: Path, whole: Path, small: Path) -> None:
+def _thumbnail(source: Path) -> "Image | None":
+    """The picture made small; None where it cannot be read, as after a power cut."""
     from PIL import Image
 
-    shutil.copyfile(source, whole)
-    with Image.open(source) as image:
-        image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
-        image.save(small, "WEBP")
+    try:
+        with Image.open(source) as image:
+            image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+            return image.copy()
+    except (OSError, SyntaxError, ValueError) as error:
+        log.warning("%s is not sent to tracking: %s", source, error)
+        return None

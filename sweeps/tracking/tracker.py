@@ -56,6 +56,7 @@ class Tracker:
         self._damaged: dict[str, str] = {}
         self._ghosts_ended, self._failed, self._status = False, False, "RUNNING"
         self._heard = time.monotonic()
+        """When a trial was last turned to: as long as that moves, the end of a sweep waits."""
         try:
             self.parent_id = self._parent()
         except FAILURES as error:
@@ -70,7 +71,7 @@ class Tracker:
         """A session that breaks off leaves no run RUNNING."""
         if kind is not None:
             reason = f"broken off: {kind.__name__}; the same pct sweep goes on"
-            ends(lambda: self._break_off(reason), seconds=SILENT_SECONDS)
+            ends(lambda: self._break_off(reason), seconds=SILENT_SECONDS, heard=lambda: self._heard)
 
     def register(self, job: Job, card: Card) -> None:
         """Tell of a trial; its run is found or made by the next `drain`."""
@@ -200,6 +201,7 @@ class Tracker:
         self._ghosts_ended, self._known = True, None
 
     def _kill(self, run_id: str, reason: str) -> None:
+        self._heard = time.monotonic()
         set_tags(self.client, run_id, {"pct.reason": reason})
         self.client.set_terminated(run_id, "KILLED")
 

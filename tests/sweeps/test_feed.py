@@ -226,6 +226,22 @@ def test_a_picture_that_an_earlier_version_sent_is_not_sent_again(client, run_id
     assert all("val~panel_head-1+step+11+timestamp+" in name for name in ours)
 
 
+@pytest.mark.parametrize("kept", [0, 33, 60])
+def test_a_picture_that_a_power_cut_damaged_keeps_nothing_waiting(
+    client, run_id, path, tmp_path, kept, caplog
+):
+    for epoch in (1, 2):
+        add_picture(path, tmp_path, epoch)
+    damaged = tmp_path / "panels" / "epoch-0001_head-1.png"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:kept] + b"\0" * (len(whole) - kept))
+    spool.add_epochs(path, rows(1, 2), carried=False)
+    Feed(path, metric=METRIC).send(client, run_id, tmp_path)
+    assert all("+step+2+" in name for name in images(client, run_id))
+    assert len(images(client, run_id)) == 2
+    assert [r.message[: len(str(damaged))] for r in caplog.records] == [str(damaged)]
+
+
 def test_a_picture_that_is_gone_keeps_no_epoch_waiting(client, run_id, path, tmp_path):
     line = {"kind": "image", "epoch": 1, "key": "val/panel_a", "path": "panels/gone.png"}
     spool.append(path, line)
