@@ -20,9 +20,7 @@ log = logging.getLogger(__name__)
 class Releases:
     """Hands out the tasks of a source, each when its time has come."""
 
-    def __init__(
-        self, source: Source, which: Which, leases: Leases | None = None
-    ) -> None:
+    def __init__(self, source: Source, which: Which, leases: Leases | None = None) -> None:
         self._source, self._which, self._leases = source, which, leases
         self._waiting: list[Task] = []
         self._running: dict[str, Course] = {}

@@ -25,11 +25,6 @@ from sweeps.sweep import Sweep
 from sweeps.tracking import Place, Tracker
 from sweeps.tree import unique_epochs
 
-BEHIND = (
-    "Tracking is behind: {place} is away ({why}). Nothing is lost: what waits stays in the "
-    "sweep's folder, and the same pct sweep sends it once the server is back."
-)
-
 
 @dataclass(frozen=True)
 class Result:
@@ -105,7 +100,7 @@ def _run(
             whole.store, labels.sweep_name(whole), mine, needed=needed_by(whole.jobs), leases=leases
         )
         if behind := _finish_tracking(whole, outcomes, tracker):
-            tell(BEHIND.format(place=place.shown, why=behind))
+            tell(behind)
     return _write_tables(whole, outcomes, tracker)
 
 
@@ -127,7 +122,7 @@ def _source(sweep: Sweep, tracker: Tracker) -> Listed | Points:
 
 
 def _finish_tracking(sweep: Sweep, outcomes: dict[str, Outcome], tracker: Tracker) -> str:
-    """End the MLflow run of every leaf, then the sweep's own. Why tracking is behind, or ""."""
+    """End the MLflow run of every leaf, then the sweep's own. What to tell of it, or ""."""
     for job in sweep.jobs:
         if job.leaf not in tracker.run_ids:  # of a point that an earlier session settled
             tracker.register(job, labels.card(job, sweep))

@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import renamed
+from data_prep.errors import PctError
 
 Line = dict[str, Any]
+
+
+class DamagedSpool(PctError):
+    """A whole line of a spool is none of ours: a power cut or a full disk may leave that."""
 
 
 def read_lines(path: Path, *, offset: int = 0) -> tuple[list[Line], int]:
@@ -23,7 +28,7 @@ def read_lines(path: Path, *, offset: int = 0) -> tuple[list[Line], int]:
         file.seek(offset)
         data = file.read()
     end = data.rfind(b"\n") + 1
-    return [json.loads(line) for line in data[:end].splitlines()], offset + end
+    return [_parsed(path, line) for line in data[:end].split(b"\n")[:-1]], offset + end
 
 
 def epochs(path: Path) -> list[Line]:
@@ -88,9 +93,22 @@ def has_picture(path: Path, picture: str) -> bool:
 def _first(path: Path) -> Line:
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         line = file.readline()
-    found: Line = json.loads(line) if line.endswith("\n") else {}
+    return _parsed(path, line) if line.endswith(b"\n") else {}
+
+
+def _parsed(path: Path, line: bytes) -> Line:
+    try:
+        found = json.loads(line.decode("utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "kind" not in found:
+        raise DamagedSpool(
+            f"{path}: {line[:8]!r} stands where a line of JSON is expected. Delete the file, and "
+            f"that of {path.stem} in outcomes/ if there is one: the same pct sweep writes both "
+            "anew from its store."
+        )
     return found
 
 

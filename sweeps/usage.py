@@ -1,6 +1,8 @@
 """What a worker uses of its machine: a line an epoch, which the driver sends to tracking."""
 
+import logging
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from time import time
@@ -9,6 +11,8 @@ import psutil
 
 from sweeps import spool
 from sweeps.job import Job
+
+log = logging.getLogger(__name__)
 
 
 def path_of(job: Job, worker: int) -> Path:
@@ -24,11 +28,12 @@ def metric_of(worker: int) -> str:
 def meter(job: Job, worker: int) -> Callable[[int], None]:
     """A function to be called after every epoch: it notes the use since the last call.
 
-    100 cpu_percent are one core. A known epoch, of a resumed run, is passed over.
+    100 cpu_percent are one core. A known epoch, of a resumed run, is passed over. What cannot be
+    measured or written is left out: no training ends for it.
     """
-    process, path = psutil.Process(), path_of(job, worker)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    spool.begin(path, job.last_key)
+    process, write = psutil.Process(), _writer(job, worker)
+    tells_percent = _gpu_percent() is not None
+    write([])
     process.cpu_percent()  # the first call begins to count
 
     def note(epoch: int) -> None:
@@ -36,21 +41,56 @@ def meter(job: Job, worker: int) -> Callable[[int], None]:
             use = {
                 "cpu_percent": process.cpu_percent(),
                 "memory_mb": process.memory_info().rss / 1e6,
-                **_gpu(),
+                **_gpu_memory(),
             }
+        if tells_percent and (percent := _gpu_percent()) is not None:
+            use["gpu_percent"] = percent
         named = {f"system/worker{worker}/{name}": value for name, value in use.items()}
-        spool.add_epochs(path, [{"epoch": epoch, "time": time(), **named}], carried=False)
+        write([{"epoch": epoch, "time": time(), **named}])
 
     return note
 
 
-def _gpu() -> dict[str, float]:
-    """Memory at its highest; how busy, where NVIDIA's package tells."""
+def _writer(job: Job, worker: int) -> Callable[[list[dict[str, float]]], None]:
+    """Appends rows to the worker's spool; the first that cannot be written is warned of."""
+    path, begun, warned = path_of(job, worker), False, False
+
+    def write(rows: list[dict[str, float]]) -> None:
+        nonlocal begun, warned
+        try:
+            if not begun:  # after an error too: it cuts off a line that was half-written
+                path.parent.mkdir(parents=True, exist_ok=True)
+                spool.begin(path, job.last_key)
+            spool.add_epochs(path, rows, carried=False)
+            begun = True
+        except (OSError, spool.DamagedSpool) as error:
+            if not warned:
+                log.warning("what worker %d of %s uses is not noted: %s", worker, job.leaf, error)
+            begun, warned = False, True
+
+    return write
+
+
+def _gpu_memory() -> dict[str, float]:
+    """At its highest."""
     import torch
 
     if not torch.cuda.is_available():
         return {}
-    use = {"gpu_memory_mb": torch.cuda.max_memory_allocated() / 1e6}
-    if find_spec("pynvml"):
-        use["gpu_percent"] = float(torch.cuda.utilization())
-    return use
+    return {"gpu_memory_mb": torch.cuda.max_memory_allocated() / 1e6}
+
+
+def _gpu_percent() -> float | None:
+    """How busy it is; None without NVIDIA's package, or where the driver refuses to tell."""
+    import torch
+
+    if not torch.cuda.is_available() or not find_spec("pynvml"):
+        return None
+    try:
+        refused = (RuntimeError, ImportError, import_module("pynvml").NVMLError)
+    except ImportError:
+        return None
+    try:
+        return float(torch.cuda.utilization())
+    except refused:  # a slice of a GPU (MIG, vGPU) has no percentage
+        return None

@@ -11,6 +11,7 @@ import sqlalchemy
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -31,6 +32,18 @@ BEHAVIOUR = {
 We try again a second later, with all that has come meanwhile.
 """
 
+LINK = {
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "20000",
+}
+"""Of libpq, in seconds, but the last in milliseconds: how soon a dead link is given up."""
+
+STATEMENT = "statement_timeout"
+STATEMENT_MS = 10_000
+"""How long Postgres works, or waits for a lock, on one statement."""
+
 FILE = "sqlite:///"
 
 LOCK = 0x70637473
@@ -47,6 +60,21 @@ def be_impatient() -> None:
         os.environ.setdefault(name, value)
 
 
+def bounded(uri: str) -> str:
+    """A Postgres URI whose calls end in time; what its query or PGOPTIONS sets stays."""
+    if not uri.startswith("postgresql"):
+        return uri
+    url = make_url(uri)
+    if url.get_driver_name() not in ("psycopg", "psycopg2"):
+        return uri
+    given = url.query.get("options", os.environ.get("PGOPTIONS", ""))
+    options = given if isinstance(given, str) else " ".join(given)
+    if STATEMENT not in options:
+        options = f"{options} -c {STATEMENT}={STATEMENT_MS}".strip()
+    more = {**LINK, **url.query, "options": options}
+    return url.set(query=more).render_as_string(hide_password=False)
+
+
 def client_at(place: Place) -> MlflowClient:
     """A client; the first contact makes the schema, so it happens once, before any trial."""
     _require_driver(place)
@@ -55,7 +83,7 @@ def client_at(place: Place) -> MlflowClient:
     try:
         with _alone(place):  # of several programs that make the schema at once all but one fail
             _make_whole(place)
-            client = MlflowClient(tracking_uri=place.uri)
+            client = MlflowClient(tracking_uri=bounded(place.uri))
             client.search_experiments(max_results=1)
     except (*FAILURES, ImportError) as error:
         raise NoTracking(
@@ -134,6 +162,6 @@ def _alone(place: Place) -> Iterator[None]:
 def _advisory_lock(place: Place) -> Iterator[None]:
     """Postgres frees it with the connection, so a killed holder holds nothing."""
     engine = sqlalchemy.create_engine(place.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    with engine.connect() as connection:  # unbounded: another may make the schema for long
         connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({LOCK})"))
         yield

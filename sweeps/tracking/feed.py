@@ -67,9 +67,9 @@ class Feed:
         ]
 
     def _send_epochs(self, client: MlflowClient, run_id: str) -> None:
+        lines, end = spool.read_lines(self._path, offset=self._offset)
         if self._last is None:
             self._last = last_step(client, run_id, self._metric)
-        lines, end = spool.read_lines(self._path, offset=self._offset)
         bests, points, last = self._bests, [], self._last
         for line in (line for line in lines if line["kind"] == "epoch"):
             epoch, values = line["epoch"], dict(line["metrics"])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 
 from sweeps import spool, usage
 from sweeps.job import Job, Outcome, read_outcome
@@ -61,15 +61,26 @@ class TrialRun:
         self.run_id, self._sure = run_id, True
 
     def send(self, client: MlflowClient, run_of: Callable[[str], str]) -> None:
-        """Send what is new; `run_of` knows the runs of other trials."""
-        for feed in self._feeds:
-            feed.send(client, self.run_id, Path(self.job.folder))
+        """Send what is new; `run_of` knows the runs of other trials.
+
+        A damaged spool is told of with all else done: `DamagedSpool`.
+        """
+        damaged = [error for feed in self._feeds if (error := self._feed(client, feed))]
         if (learnt := self._learnt(run_of)) != self._told:
             set_tags(client, self.run_id, learnt)
             self._told = learnt
         if not self._ended and (outcome := read_outcome(self.job)):
             self._end(client, outcome)
             self._ended = True
+        if damaged:
+            raise damaged[0]
+
+    def _feed(self, client: MlflowClient, feed: Feed) -> spool.DamagedSpool | None:
+        try:
+            feed.send(client, self.run_id, Path(self.job.folder))
+        except spool.DamagedSpool as error:
+            return error
+        return None
 
     def _learnt(self, run_of: Callable[[str], str]) -> dict[str, str]:
         """What only its spool tells: its name in Ray, and who trained its beginning."""
@@ -85,7 +96,10 @@ class TrialRun:
     def _find_source(self) -> str:
         """The branch that trained the last shared epoch itself; "" where another sweep did."""
         for sibling in self._card.siblings:
-            lines = spool.epochs(sibling.spool)
+            try:
+                lines = spool.epochs(sibling.spool)
+            except spool.DamagedSpool:  # that trial tells of it
+                continue
             if any(line["epoch"] == self._card.forked_at and not line["carried"] for line in lines):
                 return sibling.leaf
         return ""
@@ -97,10 +111,19 @@ class TrialRun:
         if final and last_step(client, self.run_id, final[0].key) < outcome.epochs:
             client.log_batch(self.run_id, metrics=final)
         found = client.get_run(self.run_id)
+        if lacking := self._best_of(outcome, found, now):
+            client.log_batch(self.run_id, metrics=lacking)
         reason = outcome.reason[:LONGEST_REASON]
         if (found.info.status, found.data.tags.get("pct.reason")) != (outcome.status, reason):
             set_tags(client, self.run_id, {"pct.reason": reason})
             client.set_terminated(self.run_id, outcome.status, end_time=now)
+
+    def _best_of(self, outcome: Outcome, run: Run, now: int) -> list[Metric]:
+        """`best/...` where the run lacks it: sent by an earlier version only at the very end."""
+        best = Best(value=outcome.best_value, epoch=outcome.best_epoch)
+        metrics = best.metrics(self.job.run.select.metric)
+        lacking = {name: v for name, v in metrics.items() if name not in run.data.metrics}
+        return metrics_at(outcome.best_epoch, lacking, now)
 
 
 def resume(client: MlflowClient, run: Run) -> None:

@@ -213,6 +213,35 @@ def test_a_picture_waits_for_its_epoch_and_then_looks_as_mlflow_would_name_it(
     assert client.get_run(run_id).data.tags["mlflow.loggedImages"] == "True"
 
 
+def test_a_picture_that_an_earlier_version_sent_is_not_sent_again(client, run_id, path, tmp_path):
+    for epoch in (1, 11):
+        add_picture(path, tmp_path, epoch)
+    spool.add_epochs(path, rows(1, 11), carried=False)
+    with Image.open(tmp_path / "panels" / "epoch-0001_head-1.png") as image:
+        client.log_image(run_id, image, key="val/panel_head-1", step=1, timestamp=5)
+    theirs = set(images(client, run_id))
+    Feed(path, metric=METRIC).send(client, run_id, tmp_path)
+    ours = set(images(client, run_id)) - theirs
+    assert len(ours) == 2
+    assert all("val~panel_head-1+step+11+timestamp+" in name for name in ours)
+
+
+@pytest.mark.parametrize("kept", [0, 33, 60])
+def test_a_picture_that_a_power_cut_damaged_keeps_nothing_waiting(
+    client, run_id, path, tmp_path, kept, caplog
+):
+    for epoch in (1, 2):
+        add_picture(path, tmp_path, epoch)
+    damaged = tmp_path / "panels" / "epoch-0001_head-1.png"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:kept] + b"\0" * (len(whole) - kept))
+    spool.add_epochs(path, rows(1, 2), carried=False)
+    Feed(path, metric=METRIC).send(client, run_id, tmp_path)
+    assert all("+step+2+" in name for name in images(client, run_id))
+    assert len(images(client, run_id)) == 2
+    assert [r.message[: len(str(damaged))] for r in caplog.records] == [str(damaged)]
+
+
 def test_a_picture_that_is_gone_keeps_no_epoch_waiting(client, run_id, path, tmp_path):
     line = {"kind": "image", "epoch": 1, "key": "val/panel_a", "path": "panels/gone.png"}
     spool.append(path, line)

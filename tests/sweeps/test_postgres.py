@@ -4,10 +4,11 @@ import shutil
 import uuid
 
 import pytest
+import sqlalchemy
 
 from sweeps.runner import Where
 from sweeps.session import run_sweep
-from sweeps.tracking import Place, client_at
+from sweeps.tracking import Place, client_at, contact
 from tests.sweeps.postgres import PASSWORD, new_database, postgres
 from tests.sweeps.small_sweep import sweep_of
 from tests.sweeps.test_secrets import holding
@@ -51,6 +52,13 @@ def test_a_sweep_arrives_whole_and_its_password_stands_nowhere(
     seen = capfd.readouterr()
     assert PASSWORD not in seen.out + seen.err + caplog.text
     assert holding(tmp_path, PASSWORD) == []
+
+
+def test_postgres_is_told_how_long_a_statement_may_take(place):
+    engine = sqlalchemy.create_engine(contact.bounded(place.uri))
+    with engine.connect() as connection:
+        found = connection.execute(sqlalchemy.text("SHOW statement_timeout")).scalar()
+    assert found == "10s"
 
 
 def test_of_eight_writers_nothing_is_lost(place, tmp_path, phantom_data):

@@ -97,3 +97,20 @@ def test_a_spool_torn_in_its_first_line_begins_anew(path, torn):
     spool.begin(path, "a key")
     spool.add_epochs(path, ROWS, carried=False)
     assert len(spool.epochs(path)) == 3
+
+
+@pytest.mark.parametrize("line", [b"\0" * 50, b"\xff\xfe", b'{"kind": "epo', b"3", b"{}", b""])
+def test_a_whole_line_that_is_none_is_told_with_what_to_do(path, line):
+    spool.add_epochs(path, ROWS, carried=False)
+    with path.open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(spool.DamagedSpool) as caught:
+        spool.epochs(path)
+    assert str(caught.value).startswith(f"{path}: b")
+    assert "Delete the file, and that of exp1 in outcomes/" in str(caught.value)
+
+
+def test_a_damaged_first_line_is_told_of_as_well(path):
+    path.write_bytes(b"\0\0\0\n")
+    with pytest.raises(spool.DamagedSpool):
+        spool.run_of(path)

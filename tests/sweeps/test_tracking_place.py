@@ -1,6 +1,7 @@
 """A place's address: its driver is spelled out, its password never shown."""
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from sweeps.tracking import NoTracking, Place, client_at, contact
 from sweeps.tracking.place import without_secrets
@@ -70,3 +71,37 @@ def test_a_server_that_is_away_leaves_no_file_behind(tmp_path, monkeypatch):
     with pytest.raises(NoTracking, match="cannot be reached"):
         client_at(Place("http://127.0.0.1:9", tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_call_to_postgres_ends_in_time(monkeypatch):
+    monkeypatch.delenv("PGOPTIONS", raising=False)
+    url = make_url(contact.bounded("postgresql+psycopg://ann:s3cr/et#1?@db:5432/m"))
+    assert (url.username, url.password, url.host, url.port) == ("ann", "s3cr/et#1?", "db", 5432)
+    assert url.database == "m"
+    assert url.query == {
+        "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "2",
+        "tcp_user_timeout": "20000", "options": "-c statement_timeout=10000",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "environment", "options"),
+    [
+        ("options=-c%20search_path%3Dx", "", "-c search_path=x -c statement_timeout=10000"),
+        ("options=-c%20statement_timeout%3D5", "-c a=b", "-c statement_timeout=5"),
+        ("sslmode=require", "-c a=b", "-c a=b -c statement_timeout=10000"),
+        ("sslmode=require", "-c statement_timeout=0", "-c statement_timeout=0"),
+    ],
+)
+def test_what_the_user_asks_of_postgres_stays(monkeypatch, query, environment, options):
+    monkeypatch.setenv("PGOPTIONS", environment)
+    given = f"postgresql+psycopg://u@/m?host=a&host=b&keepalives_idle=99&{query}"
+    kept = make_url(contact.bounded(given)).query
+    assert kept["options"] == options
+    assert (kept["host"], kept["keepalives_idle"]) == (("a", "b"), "99")
+    assert kept.get("sslmode") == make_url(given).query.get("sslmode")
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///x.db", "http://h:5000", "postgresql+pg8000://u@h/m"])
+def test_what_libpq_does_not_speak_to_stays_as_it_is(uri):
+    assert contact.bounded(uri) == uri
