@@ -8,7 +8,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dashboards.load import Sweep
-from dashboards.markup import UNKNOWN, counted, folded, html_table, note
+from dashboards.markup import UNKNOWN, folded, html_table, note
+from data_prep.words import counted
 
 Settings = dict[str, str]
 """Dotted name -> value as text."""

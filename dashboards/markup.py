@@ -64,11 +64,6 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 case`, `3 cases`."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
 def listed(names: Sequence[str], *, most: int = 6) -> str:
     """`a, b and 3 more`."""
     shown = ", ".join(names[:most])

@@ -31,7 +31,10 @@ from dashboards.volumes.viewer import viewer_html
 from data_prep.atomic import renamed
 
 # The browser itself keeps the page from loading anything.
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 NO_SCRIPT = "Curves need JavaScript; tables and pictures do not."
 SIZE = "@size of this file@"
 

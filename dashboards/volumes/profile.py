@@ -6,9 +6,10 @@ from plotly.subplots import make_subplots
 
 from dashboards.families import trial_colours
 from dashboards.load import Sweep
-from dashboards.markup import counted, note
+from dashboards.markup import note
 from dashboards.pictures.choose import left_out, shown_runs
 from dashboards.plots import FAINT, FONT, INK, plot_html
+from data_prep.words import counted
 from pct.metrics.background import CLEAR_AIR_HU
 from pct.metrics.names import BIN_MM, BINS, NUM_BINS
 

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sweep_folder import history_rows, trial_row, write_sweep, write_table
 
+from dashboards.curves.curves import NGF, NGF_OF_CT, PSNR
 from dashboards.families import trial_colours
 from dashboards.load import load_sweep
 from dashboards.pictures.figures import write_figures
 from dashboards.pictures.ink import MUTED
-from dashboards.pictures.ink_curves import NGF, NGF_OF_CT, PSNR, draw_metric, write_curves
+from dashboards.pictures.ink_curves import draw_metric, write_curves
 from dashboards.pictures.ink_plates import write_plate
 from dashboards.pictures.looks import read_cases
 from dashboards.pictures.plates import IN_BONE, comparison_plate

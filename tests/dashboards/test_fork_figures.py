@@ -5,6 +5,7 @@ from sweep_folder import trial_row, write_table
 
 from dashboards.curves.forks import BEFORE, UNFOLDED, Half, fork_figure, forks_html
 from dashboards.curves.segments import points_of
+from dashboards.families import trial_colours
 from dashboards.load import load_sweep
 
 
@@ -17,7 +18,10 @@ def test_a_fork_shows_its_branches_alone_from_five_epochs_before_it(tmp_path):
     sweep = load_sweep(tmp_path / "big")
     fork = next(fork for fork in sweep.forks if fork.epoch == 30)
     half = Half("val/psnr", "PSNR", "y", points_of(sweep, "val/psnr"))
-    lines = {trace.name: list(trace.x) for trace in fork_figure(sweep, fork, [half]).data}
+    lines = {
+        trace.name: list(trace.x)
+        for trace in fork_figure(sweep, fork, [half], trial_colours(sweep)).data
+    }
     assert lines == {
         "shared": list(range(30 - BEFORE + 1, 31)),
         "arm01.keep": list(range(30, 71)),
@@ -29,7 +33,7 @@ def test_psnr_stands_above_the_ngf_on_one_epoch_axis(sweep_dir):
     sweep = load_sweep(sweep_dir)
     halves = [Half(f"val/{n}", n, y, points_of(sweep, f"val/{n}")) for n, y in
               (("psnr", "y"), ("ngf", "y2"))]  # fmt: skip
-    figure = fork_figure(sweep, sweep.forks[0], halves)
+    figure = fork_figure(sweep, sweep.forks[0], halves, trial_colours(sweep))
     assert {trace.yaxis for trace in figure.data} == {"y", "y2"}
     assert {trace.xaxis for trace in figure.data} == {None}
     assert figure.layout.yaxis.domain[0] > figure.layout.yaxis2.domain[1]
