@@ -1,7 +1,7 @@
 """Settings of all trials from recipe.yaml: what they share once, and what differs by trial."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -70,7 +70,10 @@ def _is_schedule(value: Mapping[Any, Any]) -> bool:
 
 
 def _spelt(value: Any) -> str:
-    """`20, 0 from 41` for a schedule, `64, 128` for a list, `none` for nothing."""
+    """`20, 0 from 41` for a schedule, `64, 128` for a list, `none` for nothing.
+
+    Of a path its last part.
+    """
     if isinstance(value, Mapping):
         steps = [(int(finished), _spelt(step)) for finished, step in value.items()]
         return ", ".join(f"{step} from {done + 1}" if done else step for done, step in steps)
@@ -78,4 +81,6 @@ def _spelt(value: Any) -> str:
         return ", ".join(map(_spelt, value))
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, str) and PurePath(value).is_absolute():
+        return PurePath(value).name
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
