@@ -125,3 +125,9 @@ def test_no_display_and_no_pyplot_is_asked_for():
     code = "import sys, dashboards.pictures.figures; print('matplotlib.pyplot' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_a_fork_of_runs_that_are_not_drawn_is_not_marked(sweep_dir):
+    sweep, axes = load_sweep(sweep_dir), Figure().add_subplot()
+    draw_metric(axes, sweep, [run for run in sweep.runs if run.trial == "never"], PSNR)
+    assert [text.get_text() for text in axes.texts] == []

@@ -3,7 +3,7 @@ import re
 from big_sweep import write_big_sweep
 from sweep_folder import trial_row, write_table
 
-from dashboards.curves.forks import BEFORE, UNFOLDED, Half, fork_figure, forks_html
+from dashboards.curves.forks import BEFORE, MOST_DRAWN, UNFOLDED, Half, fork_figure, forks_html
 from dashboards.curves.segments import points_of
 from dashboards.families import trial_colours
 from dashboards.load import load_sweep
@@ -52,3 +52,11 @@ def test_every_fork_has_its_figure_and_many_are_folded(sweep_dir, tmp_path):
 def test_a_sweep_without_forks_has_no_such_figures(sweep_dir):
     write_table(sweep_dir, "trials.parquet", [trial_row("never", [])])
     assert html_of(sweep_dir) == ""
+
+
+def test_forks_beyond_the_24_drawn_are_named(tmp_path):
+    write_big_sweep(tmp_path / "big", num_trials=36)
+    html = html_of(tmp_path / "big")
+    assert html.count('class="plot"') == MOST_DRAWN == 24
+    assert "<summary>3 more forks, not drawn</summary>" in html
+    assert "<li>Fork after epoch 40: arm09.keep, arm09.drop40</li>" in html
