@@ -68,7 +68,7 @@ def subheading(text: str) -> str:
 def shortened(text: str) -> str:
     """The text with absolute paths cut to their last part; addresses like https://... stay.
 
-    >>> shortened("[Errno 2] No such file: '/home/ann lee/heads/p01.nii.gz'")
+    >>> shortened("[Errno 2] No such file: '/data/ann lee/heads/p01.nii.gz'")
     "[Errno 2] No such file: 'p01.nii.gz'"
     >>> shortened("/data/ann/p01: 3 slices, 180 HU/mm")
     'p01: 3 slices, 180 HU/mm'

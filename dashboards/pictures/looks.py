@@ -82,6 +82,8 @@ def _look(path: Path, arrays: dict[str, NDArray[Any]], case: str) -> Look:
 
 
 def _read(path: Path, *, only: str | None = None) -> dict[str, NDArray[Any]]:
+    if not zipfile.is_zipfile(path):
+        raise _bad(path, "it is no whole .npz file")
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files if only in (None, name)}

@@ -18,10 +18,10 @@ from dashboards.page import render
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[Errno 2] No such file: '/home/ann lee/heads/p01.nii.gz'", "[Errno 2] No such file: "
+        ("[Errno 2] No such file: '/data/ann lee/heads/p01.nii.gz'", "[Errno 2] No such file: "
          "'p01.nii.gz'"),
-        ("/home/ann/p01: 3 slices (/home/ann/p02)", "p01: 3 slices (p02)"),
-        ("at file:///home/ann/x, snapshot:/home/ann/y", "at x, snapshot:y"),
+        ("/data/ann/p01: 3 slices (/data/ann/p02)", "p01: 3 slices (p02)"),
+        ("at file:///data/ann/x, snapshot:/data/ann/y", "at x, snapshot:y"),
         ("180 HU/mm, demo/looks, ../x/y, 1 / 2", "180 HU/mm, demo/looks, ../x/y, 1 / 2"),
         ("https://host/a/b and models:/pct-mr/3", "https://host/a/b and models:/pct-mr/3"),
     ],
@@ -31,26 +31,26 @@ def test_of_an_absolute_path_the_last_part_is_told_and_nothing_else_changes(text
 
 
 def test_tables_and_notes_tell_no_path():
-    html = html_table(["trial"], [["/home/ann/a", "lost /home/ann/b"]]) + note("in /home/ann/c")
+    html = html_table(["trial"], [["/data/ann/a", "lost /data/ann/b"]]) + note("in /data/ann/c")
     assert re.findall(r">([^<]+)<", html) == ["trial", "a", "lost b", "in c"]
 
 
 def test_a_page_names_no_folder_of_its_machine(tmp_path):
-    folder = tmp_path / "home" / "ann" / "demo"
+    folder = tmp_path / "data" / "ann" / "demo"
     folder.parent.mkdir(parents=True)
     write_sweep(folder)
     write_search(folder, num_points=9)
     rows = trial_rows()
-    rows[0] |= {"status": "FAILED", "reason": "[Errno 2] No such file: '/home/ann/heads/p01.npz'"}
+    rows[0] |= {"status": "FAILED", "reason": "[Errno 2] No such file: '/data/ann/heads/p01.npz'"}
     write_table(folder, "trials.parquet", rows)
-    settings = {"init": {"model": "/home/ann/my models/exp1@s1"}, "seed": 1}
+    settings = {"init": {"model": "/data/ann/my models/exp1@s1"}, "seed": 1}
     (folder / "recipe.yaml").write_text(json.dumps({"trials": {"never": settings}}))
     refused = {"subject": "q1", "split": None, "status": "refused",
-               "reason": "/home/ann/q1: no CT"}  # fmt: skip
+               "reason": "/data/ann/q1: no CT"}  # fmt: skip
     write_table(folder, "cases.parquet", [refused])
     (folder / "study.db").write_text("no database")
     html = render(load_sweep(folder))
-    assert "home/ann" not in html
+    assert "data/ann" not in html
     assert "my models" not in html
     for told in ("No such file: &#x27;p01.npz&#x27;", "<td>exp1@s1</td>", "<td>q1: no CT</td>",
                  "study.db: damaged", "more in demo/panels"):  # fmt: skip
@@ -85,6 +85,7 @@ def test_a_damaged_file_costs_its_section_and_the_rest_of_the_page_is_written(
     section = html.split(f"<h2>{heading}</h2>")[1].split("</section>")[0]
     assert section.count("<p") == 1
     assert f"a file of it cannot be read. {file}" in section
+    assert "pickle" not in section
     assert "<h2>Data and versions</h2>" in html
 
 
