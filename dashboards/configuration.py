@@ -1,14 +1,15 @@
 """Settings of all trials from recipe.yaml: what they share once, and what differs by trial."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dashboards.load import Sweep
-from dashboards.markup import UNKNOWN, counted, folded, html_table, note
+from dashboards.markup import UNKNOWN, folded, html_table, note
+from data_prep.words import counted
 
 Settings = dict[str, str]
 """Dotted name -> value as text."""
@@ -69,7 +70,10 @@ def _is_schedule(value: Mapping[Any, Any]) -> bool:
 
 
 def _spelt(value: Any) -> str:
-    """`20, 0 from 41` for a schedule, `64, 128` for a list, `none` for nothing."""
+    """`20, 0 from 41` for a schedule, `64, 128` for a list, `none` for nothing.
+
+    Of a path its last part.
+    """
     if isinstance(value, Mapping):
         steps = [(int(finished), _spelt(step)) for finished, step in value.items()]
         return ", ".join(f"{step} from {done + 1}" if done else step for done, step in steps)
@@ -77,4 +81,6 @@ def _spelt(value: Any) -> str:
         return ", ".join(map(_spelt, value))
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, str) and PurePath(value).is_absolute():
+        return PurePath(value).name
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

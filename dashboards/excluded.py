@@ -6,7 +6,8 @@ from collections import Counter
 import pandas as pd
 
 from dashboards.load import Sweep
-from dashboards.markup import counted, folded, html_table, note, paragraph
+from dashboards.markup import folded, html_table, note, paragraph
+from data_prep.words import counted
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)*")
 TITLES = {"refused": "Refused", "flagged": "Flagged, and used all the same"}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ class Sweep:
     cases: pd.DataFrame | None = None
     """The data's table of cases, refused ones too; None where the folder holds none."""
 
-    @property
+    @cached_property
     def runs(self) -> tuple[Trial, ...]:
         """The trials that are runs of their own, in the order of the recipe."""
         return tuple(trial for trial in self.trials if trial.same_as is None)
@@ -89,11 +90,20 @@ class Sweep:
 
         Of several only their number is told.
         """
-        others = [trial.trial for trial in self.trials if trial.same_as == run.trial]
+        others = self._twins.get(run.trial, [])
         shown = others if len(others) < 2 else [f"{len(others)} more"]
         return " = ".join([run.trial, *shown])
 
-    @property
+    @cached_property
+    def _twins(self) -> dict[str, list[str]]:
+        """Run -> the other trials that it is."""
+        found: dict[str, list[str]] = {}
+        for trial in self.trials:
+            if trial.same_as is not None:
+                found.setdefault(trial.same_as, []).append(trial.trial)
+        return found
+
+    @cached_property
     def forks(self) -> tuple[Fork, ...]:
         """Stages with two or more successors, early ones first."""
         ways: dict[tuple[int, str], dict[str, Trial]] = {}
@@ -114,7 +124,7 @@ class Sweep:
         ledger = Path(self.info["data"].get("folder", "")) / "test_ledger.parquet"
         return int(pq.read_metadata(ledger).num_rows) if ledger.is_file() else 0
 
-    @property
+    @cached_property
     def ranked(self) -> tuple[Trial, ...]:
         """Finished runs with a best value, best first by the sweep's `select` rule."""
         able = [run for run in self.runs if run.status == "FINISHED" and run.best_value is not None]

@@ -1,10 +1,16 @@
-"""Small pieces of HTML that every section is made of: tables, notes, areas that scroll."""
+"""Small pieces of HTML that every section is made of: tables, notes, areas that scroll.
+
+A report is handed on, so its words name no folder of the machine that wrote it.
+"""
 
 import re
 from collections.abc import Sequence
 from html import escape
 
 UNKNOWN = "\N{EN DASH}"
+
+_QUOTED_PATH = re.compile(r"""(?<=(['"]))/(?:[^'"\n]*/)?(?=[^'"/\n]+/?\1)""")
+_PATH = re.compile(r"(?<![\w/.~-])(?<!models:)(?:file://)?/(?:[^\s/'\"<>:,;()]+/)+(?=[^\s/])")
 
 
 def html_table(
@@ -20,11 +26,11 @@ def html_table(
     Rows whose numbers are in `grey` stand for comparison only. Wide ones scroll, `caption` being
     what a screen reader calls them.
     """
-    head = "".join(f'<th scope="col">{escape(header)}</th>' for header in headers)
+    head = "".join(f'<th scope="col">{_words(header)}</th>' for header in headers)
     body = "".join(
         ('<tr class="grey">' if index in grey else "<tr>")
-        + f'<th scope="row">{escape(first)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in rest) + "</tr>"
+        + f'<th scope="row">{_words(first)}</th>'
+        + "".join(f"<td>{_words(cell)}</td>" for cell in rest) + "</tr>"
         for index, (first, *rest) in enumerate(rows)
     )  # fmt: skip
     kind = ' class="numeric"' if numeric else ""
@@ -46,12 +52,12 @@ def folded(title: str, content: str, *, is_open: bool = False) -> str:
 
 def paragraph(text: str) -> str:
     """Running text."""
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{_words(text)}</p>"
 
 
 def note(text: str) -> str:
     """What a figure or a table needs to be read rightly."""
-    return f'<p class="note">{escape(text)}</p>'
+    return f'<p class="note">{_words(text)}</p>'
 
 
 def subheading(text: str) -> str:
@@ -59,14 +65,24 @@ def subheading(text: str) -> str:
     return f"<h3>{escape(text)}</h3>"
 
 
+def shortened(text: str) -> str:
+    """The text with absolute paths cut to their last part; addresses like https://... stay.
+
+    >>> shortened("[Errno 2] No such file: '/data/ann lee/heads/p01.nii.gz'")
+    "[Errno 2] No such file: 'p01.nii.gz'"
+    >>> shortened("/data/ann/p01: 3 slices, 180 HU/mm")
+    'p01: 3 slices, 180 HU/mm'
+    """
+    return _PATH.sub("", _QUOTED_PATH.sub("", text)) if "/" in text else text
+
+
+def _words(text: str) -> str:
+    return escape(shortened(text))
+
+
 def anchor(heading: str) -> str:
     """What a link to a heading is called: "Scores, test" is `scores-test`."""
     return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 case`, `3 cases`."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def listed(names: Sequence[str], *, most: int = 6) -> str:

@@ -1,6 +1,8 @@
 """The report: one HTML file that needs nothing else, no network included."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -12,10 +14,10 @@ from dashboards.curves.forks import forks_html
 from dashboards.curves.section import choice_html, losses_html, ngf_html, psnr_html, title_of
 from dashboards.excluded import excluded_html
 from dashboards.families import trial_colours
-from dashboards.load import Sweep
+from dashboards.load import NoSweep, Sweep
 from dashboards.markup import anchor, note, paragraph, size_of
 from dashboards.panels import panels_html
-from dashboards.pictures.looks import read_cases
+from dashboards.pictures.looks import CASES, BadLooks
 from dashboards.pictures.sections import PictureOptions, picture_sections, picture_style
 from dashboards.scores.details import details_html
 from dashboards.scores.groups import grouped_html
@@ -29,9 +31,13 @@ from dashboards.volumes.figures import plates_html, renders_html
 from dashboards.volumes.profile import profile_html
 from dashboards.volumes.viewer import viewer_html
 from data_prep.atomic import renamed
+from data_prep.volume import BadVolume
 
 # The browser itself keeps the page from loading anything.
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 NO_SCRIPT = "Curves need JavaScript; tables and pictures do not."
 SIZE = "@size of this file@"
 
@@ -76,7 +82,7 @@ def sections(sweep: Sweep, options: Options) -> list[Section]:
         Section(by, grouped_html(sweep, by=options.by) if options.by else ""),
         Section("Outliers", outliers_html(sweep)),
         Section("Scores, test", _test_scores(sweep)),
-        Section("Search", search_html(sweep)),
+        _section(sweep, "Search", partial(search_html, sweep)),
         *_pictures(sweep, options.pictures),
         Section("Trials", trials_table(sweep)),
         Section("Excluded cases", excluded_html(sweep)),
@@ -86,16 +92,26 @@ def sections(sweep: Sweep, options: Options) -> list[Section]:
 
 
 def _pictures(sweep: Sweep, options: PictureOptions) -> list[Section]:
-    """Slices, error maps, volumes; of an older sweep the panels that it drew itself."""
-    if not read_cases(sweep.folder):
-        return [Section("Panels", panels_html(sweep, num_cases=options.num_cases))]
-    return [
-        *(Section(heading, body) for heading, body in picture_sections(sweep, options)),
-        Section("Contact plate", plates_html(sweep)),
-        Section("Renders", renders_html(sweep)),
-        Section("Background", profile_html(sweep)),
-        Section("3D viewer", viewer_html(sweep)),
-    ]
+    """Slices, error maps, volumes; for an older sweep's slices the panels that it drew itself."""
+    panels = partial(panels_html, sweep, num_cases=options.num_cases)
+    bodies: dict[str, Callable[[], str]] = {
+        **({} if (sweep.folder / CASES).exists() else {"Panels": panels}),
+        **picture_sections(sweep, options),
+        "Contact plate": partial(plates_html, sweep),
+        "Renders": partial(renders_html, sweep),
+        "Background": partial(profile_html, sweep),
+        "3D viewer": partial(viewer_html, sweep),
+    }
+    return [_section(sweep, heading, body) for heading, body in bodies.items()]
+
+
+def _section(sweep: Sweep, heading: str, body: Callable[[], str]) -> Section:
+    """The section; where one of its files is damaged, a line that says which and what to do."""
+    try:
+        return Section(heading, body())
+    except (BadLooks, BadVolume, NoSweep) as error:
+        told = str(error).replace(f"{sweep.folder}/", "")
+        return Section(heading, note(f"Left out, as a file of it cannot be read. {told}"))
 
 
 def write_report(sweep: Sweep, options: Options = Options()) -> Path:

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from dashboards.load import NoSweep, Sweep, Trial
+from dashboards.markup import note
 
 PANEL = re.compile(r"(?:best|epoch-(?P<epoch>\d+))_(?P<case>.+)\.png")
 
@@ -46,7 +47,7 @@ def panels_html(sweep: Sweep, *, num_cases: int) -> str:
             parts += [_figure(sweep, run, panel) for panel in _best_and_last(mine, run)]
     if len(cases) > num_cases > 0:
         rest = len(cases) - num_cases
-        parts.append(f'<p class="note">{rest} more in {escape(str(sweep.folder / "panels"))}.</p>')
+        parts.append(note(f"{rest} more in {sweep.folder.name}/panels."))
     return "".join(parts)
 
 

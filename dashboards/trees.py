@@ -14,6 +14,7 @@ MANY_RUNS = 12
 
 LEFT, TOP = 12, 26
 CHAR = 6.6  # mean width of a character at 12 px
+AXIS_TITLE, AXIS_GAP = "epochs finished", 18
 SHARED, INK, FAINT = "#9aa5b1", "#1f2933", "#d9dee4"
 
 
@@ -89,7 +90,8 @@ def stage_tree_svg(sweep: Sweep, *, colours: dict[str, str]) -> str:
     num_rows = 1 + max(bar.row for bar in bars)
     last = max(bar.stage.last for bar in bars)
     names = {bar.row: sweep.names_of(bar.run) for bar in bars}
-    right = min(300.0, 24 + 7.4 * max(map(len, names.values())))
+    room = AXIS_GAP + CHAR * len(AXIS_TITLE) + 4
+    right = min(300.0, max(room, 24 + 7.4 * max(map(len, names.values()))))
     scale = (WIDTH - LEFT - right) / last
     step = ROW if num_rows <= MANY_RUNS else CLOSE_ROW
     height = TOP + num_rows * step + 34
@@ -191,7 +193,7 @@ def _axis(last: int, scale: float, *, bottom: float) -> list[str]:
         x = LEFT + epoch * scale
         parts.append(f'<path d="M{x:.1f} {TOP - 14}V{bottom}" stroke="{FAINT}"/>')
         parts.append(_text(x, bottom + 16, str(epoch), anchor="middle" if epoch else "start"))
-    parts.append(_text(LEFT + last * scale + 18, bottom + 16, "epochs finished"))
+    parts.append(_text(LEFT + last * scale + AXIS_GAP, bottom + 16, AXIS_TITLE))
     return parts
 
 

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from dashboards.curves.segments import Segment, points_of, segments
+from dashboards.curves.segments import Segment, finite_rows, points_of, segments
 from dashboards.load import Sweep, Trial
-from dashboards.markup import counted
 from dashboards.plots import INK, NOTE_FONT, THIN, axis, plain_figure, rounded
+from data_prep.words import counted
+
+PSNR, PSNR_MASKED = "val/psnr", "val/psnr_masked"
+NGF, NGF_OF_CT = "val/ngf", "val/ngf_ct"
 
 MARGIN = {"l": 60, "t": 28, "b": 48}
 LABEL_PX = 17.0  # the least distance between two labels at the lines' ends
@@ -31,13 +34,13 @@ End = tuple[Trial, int, float]
 
 
 def has_metric(sweep: Sweep, metric: str) -> bool:
-    """Whether any run recorded a value of `metric`."""
-    return bool(sweep.history.loc[sweep.history["metric"] == metric, "value"].notna().any())
+    """Whether any run recorded a finite value of `metric`."""
+    return not finite_rows(sweep, metric).empty
 
 
 def level_of(sweep: Sweep, metric: str, *, name: str) -> Level | None:
     """The median of a `metric` that no training changes, or None where it was not recorded."""
-    values = sweep.history.loc[sweep.history["metric"] == metric, "value"].dropna()
+    values = finite_rows(sweep, metric)["value"]
     return None if values.empty else Level(name, float(values.median()))
 
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 import plotly.graph_objects as go
 
-from dashboards.curves.curves import has_metric, level_of, mark_forks, y_range
+from dashboards.curves.curves import NGF, NGF_OF_CT, has_metric, level_of, mark_forks, y_range
 from dashboards.curves.segments import Point, points_of
 from dashboards.families import PALETTE, trial_colours
 from dashboards.load import Fork, Sweep
 from dashboards.markup import folded, listed, note
 from dashboards.plots import INK, NOTE_FONT, THIN, axis, plain_figure, plot_html, rounded
+from data_prep.words import counted
 
 BEFORE = 5
 """Epochs shown of the trunk."""
@@ -18,9 +20,11 @@ BEFORE = 5
 OPEN, UNFOLDED = 1, 6
 """Figures that are open from the start, and titles that are seen; further ones are folded."""
 
+MOST_DRAWN = 24
+"""Forks with a figure; later ones are named only."""
+
 HEIGHT = 520
 UPPER, LOWER = [0.47, 1.0], [0.0, 0.39]
-NGF, NGF_OF_CT = "val/ngf", "val/ngf_ct"
 NOTE = (
     "The branches of each fork alone, from 5 epochs before it on: as figure 3.2 of the thesis, but "
     "with the NGF before its weight, which does not fall to zero where the weight is switched off."
@@ -39,28 +43,41 @@ class Half:
 
 
 def forks_html(sweep: Sweep, *, metric: str, title: str) -> str:
-    """A figure a fork, `metric` above the NGF; "" without forks or without the metric."""
+    """A figure for each of the first forks, `metric` above the NGF, and words for further ones.
+
+    "" without forks or without the metric.
+    """
     if not sweep.forks or not has_metric(sweep, metric):
         return ""
     halves = [Half(metric, title, "y", points_of(sweep, metric))]
     if has_metric(sweep, NGF):
         halves.append(Half(NGF, "NGF", "y2", points_of(sweep, NGF)))
-    parts = []
-    for index, fork in enumerate(sweep.forks):
-        head = f"Fork after epoch {fork.epoch}: {listed([run.trial for run in fork.branches])}"
-        figure = fork_figure(sweep, fork, halves)
-        plot = plot_html(figure, alt=f"{head}. {_ends(fork, halves[0])}")
-        parts.append(folded(head, plot, is_open=index < OPEN))
+    colours, parts = trial_colours(sweep), []
+    for index, fork in enumerate(sweep.forks[:MOST_DRAWN]):
+        figure = fork_figure(sweep, fork, halves, colours)
+        plot = plot_html(figure, alt=f"{_title(fork)}. {_ends(fork, halves[0])}")
+        parts.append(folded(_title(fork), plot, is_open=index < OPEN))
     first, rest = parts[:UNFOLDED], parts[UNFOLDED:]
-    return (
-        note(NOTE) + "".join(first) + (folded(f"{len(rest)} more", "".join(rest)) if rest else "")
-    )
+    more = folded(f"{len(rest)} more", "".join(rest)) if rest else ""
+    return note(NOTE) + "".join(first) + more + _not_drawn(sweep.forks[MOST_DRAWN:])
 
 
-def fork_figure(sweep: Sweep, fork: Fork, halves: Sequence[Half]) -> go.Figure:
+def _title(fork: Fork) -> str:
+    return f"Fork after epoch {fork.epoch}: {listed([run.trial for run in fork.branches])}"
+
+
+def _not_drawn(forks: Sequence[Fork]) -> str:
+    """The forks without a figure, by name."""
+    names = "".join(f"<li>{escape(_title(fork))}</li>" for fork in forks)
+    return names and folded(f"{counted(len(forks), 'more fork')}, not drawn", f"<ul>{names}</ul>")
+
+
+def fork_figure(
+    sweep: Sweep, fork: Fork, halves: Sequence[Half], colours: dict[str, str]
+) -> go.Figure:
     """The shared trunk's last epochs in ink, then each branch in a colour of its own."""
     figure = plain_figure(height=HEIGHT if len(halves) > 1 else HEIGHT * 2 // 3)
-    colours = _colours(sweep, fork)
+    colours = _told_apart(fork, colours)
     ranges = {}
     for half in halves:
         shown = {
@@ -81,9 +98,9 @@ def fork_figure(sweep: Sweep, fork: Fork, halves: Sequence[Half]) -> go.Figure:
     return figure
 
 
-def _colours(sweep: Sweep, fork: Fork) -> dict[str, str]:
+def _told_apart(fork: Fork, colours: dict[str, str]) -> dict[str, str]:
     """The runs' own colours, unless branches of this fork share one."""
-    own = {run.trial: trial_colours(sweep)[run.trial] for run in fork.branches}
+    own = {run.trial: colours[run.trial] for run in fork.branches}
     if len(set(own.values())) == len(own):
         return own
     return {trial: PALETTE[index % len(PALETTE)] for index, trial in enumerate(own)}

@@ -3,14 +3,22 @@
 import json
 from html import escape
 
-from dashboards.curves.curves import Level, curve_figure, has_metric, in_words, level_of
+from dashboards.curves.curves import (
+    NGF,
+    NGF_OF_CT,
+    PSNR,
+    PSNR_MASKED,
+    Level,
+    curve_figure,
+    has_metric,
+    in_words,
+    level_of,
+)
 from dashboards.families import Family, families, family_of, trial_colours
 from dashboards.load import Sweep
 from dashboards.markup import note, subheading
 from dashboards.plots import plot_html
 
-PSNR, PSNR_MASKED = "val/psnr", "val/psnr_masked"
-NGF, NGF_OF_CT = "val/ngf", "val/ngf_ct"
 LOSSES = {
     "loss/l1": "L1 loss",
     "loss/ngf": "NGF loss (absent where its weight is 0)",

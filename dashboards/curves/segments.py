@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
 import pandas as pd
 
 from dashboards.load import Sweep, Trial
@@ -41,10 +42,16 @@ def segments(sweep: Sweep, metric: str) -> list[Segment]:
     return found
 
 
+def finite_rows(sweep: Sweep, metric: str) -> pd.DataFrame:
+    """The history's rows of `metric` whose value is a number: not NaN, nor a loss that overflew."""
+    rows = sweep.history[sweep.history["metric"] == metric]
+    return rows[np.isfinite(rows["value"].astype(float))]
+
+
 def tables_of(sweep: Sweep, metric: str) -> dict[str, pd.DataFrame]:
-    """Trial -> its rows of `metric` that have a value, by epoch."""
-    rows = sweep.history[sweep.history["metric"] == metric].dropna(subset=["value"])
-    return {str(trial): part.sort_values("epoch") for trial, part in rows.groupby("trial")}
+    """Trial -> its finite rows of `metric`, by epoch."""
+    rows = finite_rows(sweep, metric).sort_values("epoch", kind="stable")
+    return {str(trial): part for trial, part in rows.groupby("trial")}
 
 
 def points_of(sweep: Sweep, metric: str) -> dict[str, list[Point]]:

@@ -32,9 +32,14 @@ class Branch:
 
 def shown_runs(sweep: Sweep, *, limit: int = MOST_RUNS) -> tuple[Trial, ...]:
     """The best runs by the sweep's rule, then such without a best value, in the recipe's order."""
-    unranked = [run for run in sweep.runs if run not in sweep.ranked]
-    chosen = [*sweep.ranked, *unranked][:limit]
-    return tuple(run for run in sweep.runs if run in chosen)
+    chosen = {run.trial for run in best_first(sweep)[:limit]}
+    return tuple(run for run in sweep.runs if run.trial in chosen)
+
+
+def best_first(sweep: Sweep) -> list[Trial]:
+    """All runs: the ranked ones, then such without a best value, in the recipe's order."""
+    ranked = {run.trial for run in sweep.ranked}
+    return [*sweep.ranked, *(run for run in sweep.runs if run.trial not in ranked)]
 
 
 def left_out(sweep: Sweep, shown: Sequence[Trial], *, where: str) -> str:

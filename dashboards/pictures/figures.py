@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dashboards.curves.curves import has_metric
+from dashboards.curves.curves import NGF, PSNR, has_metric
 from dashboards.load import Sweep
 from dashboards.pictures.choose import own_forks, shown_runs, two_to_compare
-from dashboards.pictures.ink_curves import NGF, PSNR, write_curves, write_error_histograms
+from dashboards.pictures.ink_curves import write_curves, write_error_histograms
 from dashboards.pictures.ink_plates import write_plate
 from dashboards.pictures.looks import read_cases
 from dashboards.pictures.plates import (

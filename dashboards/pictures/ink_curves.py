@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from dashboards.curves.curves import level_of
+from dashboards.curves.curves import NGF, NGF_OF_CT, PSNR, level_of
+from dashboards.curves.segments import tables_of
 from dashboards.families import trial_colours
 from dashboards.load import Sweep, Trial
+from dashboards.pictures.choose import own_forks
 from dashboards.pictures.ink import MUTED, drawn
 from dashboards.pictures.tissue import TISSUES, histogram
 
-PSNR, NGF, NGF_OF_CT = "val/psnr", "val/ngf", "val/ngf_ct"
 LABELS = {PSNR: "validation PSNR (dB)", NGF: "validation NGF, unweighted"}
 LEGEND_BELOW_IN = 0.5
 
@@ -55,9 +56,9 @@ def write_error_histograms(
 def draw_metric(axes: Axes, sweep: Sweep, runs: Sequence[Trial], metric: str) -> None:
     """A line a run: solid where it trained the epochs itself, dashed where they were carried."""
     colours = trial_colours(sweep)
-    for run in runs:
-        rows = sweep.history.query("trial == @run.trial and metric == @metric")
-        rows = rows.dropna(subset=["value"]).sort_values("epoch")
+    tables = tables_of(sweep, metric)
+    for run in (run for run in runs if run.trial in tables):
+        rows = tables[run.trial]
         num_carried = int(rows["carried"].sum())
         own = rows.iloc[max(0, num_carried - 1) :] if num_carried < len(rows) else rows[:0]
         name = sweep.names_of(run)
@@ -66,7 +67,7 @@ def draw_metric(axes: Axes, sweep: Sweep, runs: Sequence[Trial], metric: str) ->
             if not part.empty:
                 axes.plot(part["epoch"], part["value"], color=colours[run.trial], linestyle=style,
                           label=label or f"_{name}")  # fmt: skip
-    for epoch in sweep.fork_epochs:
+    for epoch in sorted({epoch for run in runs for epoch in own_forks(sweep, run)}):
         axes.axvline(epoch, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
         axes.annotate(f"fork {epoch}", (epoch, 1), xycoords=("data", "axes fraction"), fontsize=6,
                       color=MUTED, xytext=(2, -7), textcoords="offset points")  # fmt: skip

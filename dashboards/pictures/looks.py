@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from data_prep.errors import PctError
 from data_prep.picture import Slice
+
+CASES = Path("looks", "cases.npz")
+"""In a sweep's folder: MR, CT and head of the shown slices."""
 
 EPOCH = re.compile(r"epoch-(\d+)\.npz")
 
@@ -37,7 +41,7 @@ def read_cases(sweep_folder: Path) -> dict[str, Look]:
 
     Raises `BadLooks` where the file is damaged or its arrays do not fit each other.
     """
-    path = sweep_folder / "looks" / "cases.npz"
+    path = sweep_folder / CASES
     if not path.exists():
         return {}
     arrays = _read(path)
@@ -78,10 +82,12 @@ def _look(path: Path, arrays: dict[str, NDArray[Any]], case: str) -> Look:
 
 
 def _read(path: Path, *, only: str | None = None) -> dict[str, NDArray[Any]]:
+    if not zipfile.is_zipfile(path):
+        raise _bad(path, "it is no whole .npz file")
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files if only in (None, name)}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _bad(path, str(error)) from error
 
 

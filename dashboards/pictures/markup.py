@@ -7,6 +7,7 @@ from itertools import count
 
 import numpy as np
 
+from dashboards.markup import note, scroll, subheading
 from dashboards.pictures.plates import Cell, Plate, View
 from dashboards.pictures.roi import Box
 from data_prep.picture import Slice, Window, small_png
@@ -48,13 +49,13 @@ def plate_html(plate: Plate) -> str:
         cells = [_cell(plate, row.name, cell) if cell else "<div></div>" for cell in row.cells]
         rows.append(heading + "".join(cells) + "<div></div>" * (columns - len(cells)))
         before = row.name
-    case, share = escape(f"Case {plate.look.case}"), f"--columns:{columns};--share:{columns}fr"
+    case, share = f"Case {plate.look.case}", f"--columns:{columns};--share:{columns}fr"
     reference = "".join(_cell(plate, "reference", cell) for cell in plate.reference)
     return (
-        f'<h3>{case}</h3><div class="plate" style="{share}">'
+        f'{subheading(case)}<div class="plate" style="{share}">'
         f'<div class="reference">{reference}</div>'
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{case}">'
-        f'<div class="rows">{"".join(rows)}</div></div></div>' + _where(plate)
+        + scroll(f'<div class="rows">{"".join(rows)}</div>', name=case)
+        + f"</div>{_where(plate)}"
     )
 
 
@@ -109,8 +110,7 @@ def _where(plate: Plate) -> str:
         f"{look.case}:{roi.x_mm:.1f},{roi.y_mm:.1f},{roi.size_mm:g}" for roi in plate.rois
     )
     zooms = f", zooms at {regions} in mm" if regions else ""
-    text = f"Slice {look.z}, pixels of {look.pixel_mm:.3g} mm{zooms}."
-    return f'<p class="note">{escape(text)}</p>'
+    return note(f"Slice {look.z}, pixels of {look.pixel_mm:.3g} mm{zooms}.")
 
 
 def _each(windows: Sequence[Window]) -> list[tuple[Window, str]]:

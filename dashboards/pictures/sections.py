@@ -1,14 +1,15 @@
 """The picture sections of the report: a heading and a body of HTML each, none where files lack."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import partial
 from importlib import resources
 
 import pandas as pd
 
 from dashboards.families import trial_colours
-from dashboards.load import Sweep, Trial
+from dashboards.load import Sweep
+from dashboards.markup import note
 from dashboards.pictures.choose import left_out, shown_runs, two_to_compare
 from dashboards.pictures.looks import Look, read_cases
 from dashboards.pictures.markup import switched
@@ -59,21 +60,18 @@ def picture_style() -> str:
     return resources.files("dashboards.pictures").joinpath("pictures.css").read_text("utf-8")
 
 
-def picture_sections(sweep: Sweep, options: PictureOptions) -> Iterator[tuple[str, str]]:
-    """Headings and bodies: by epoch, two runs beside the CT, error maps, histograms.
+def picture_sections(sweep: Sweep, options: PictureOptions) -> dict[str, Callable[[], str]]:
+    """Headings and what makes bodies: by epoch, two runs beside the CT, error maps, histograms.
 
-    A section whose files lack is left out. Raises `BadRoi`, `NoSuchTrial` or `BadLooks` where what
-    was asked for is not there or a file is damaged.
+    A body is "" where its files lack. It raises `BadRoi` or `NoSuchTrial` where what was asked for
+    is not there, and `BadLooks` where a file is damaged.
     """
-    looks = read_cases(sweep.folder)
-    refuse_unknown(looks, options.rois)
-    pair = two_to_compare(sweep, options.compare)
-    cases = shown_cases(looks, options)
-    yield "Slices by epoch", evolution_html(sweep, cases, options, total=len(looks))
-    if pair:
-        yield "Two runs beside the CT", comparison_html(sweep, pair, cases, options)
-    yield "Error maps", error_maps_html(sweep, cases)
-    yield "Errors by tissue", histograms_html(sweep)
+    return {
+        "Slices by epoch": partial(evolution_html, sweep, options),
+        "Two runs beside the CT": partial(comparison_html, sweep, options),
+        "Error maps": partial(error_maps_html, sweep, options),
+        "Errors by tissue": partial(histograms_html, sweep),
+    }
 
 
 def shown_cases(looks: dict[str, Look], options: PictureOptions) -> list[Look]:
@@ -83,43 +81,47 @@ def shown_cases(looks: dict[str, Look], options: PictureOptions) -> list[Look]:
     return ordered[: max(options.num_cases, len(by_hand))]
 
 
-def evolution_html(
-    sweep: Sweep, cases: Sequence[Look], options: PictureOptions, *, total: int
-) -> str:
+def evolution_html(sweep: Sweep, options: PictureOptions) -> str:
     """A plate a case: MR, CT, the pseudo-CT of each run epoch by epoch; "" without any."""
+    looks = read_cases(sweep.folder)
+    refuse_unknown(looks, options.rois)
+    cases, total = shown_cases(looks, options), len(looks)
     runs = shown_runs(sweep)
     plates = [evolution_plate(sweep, runs, look, rois_of(look, options.rois)) for look in cases]
     drawn = switched([plate for plate in plates if plate], name="by-epoch")
     rest = f"Of {total} cases {len(cases)} are shown; all lie in {sweep.folder.name}/looks."
     notes = [EVOLUTION_NOTE, ROI_NOTE, left_out(sweep, runs, where="looks"),
              rest if total > len(cases) else ""]  # fmt: skip
-    return drawn and drawn + _notes(notes)
+    return drawn and drawn + _note(notes)
 
 
-def comparison_html(
-    sweep: Sweep, pair: tuple[Trial, Trial], cases: Sequence[Look], options: PictureOptions
-) -> str:
+def comparison_html(sweep: Sweep, options: PictureOptions) -> str:
     """A plate a case: CT, both best pseudo-CTs, their differences.
 
     "" without any, or a sentence where the two were asked for.
     """
+    pair = two_to_compare(sweep, options.compare)
+    if pair is None:
+        return ""
+    cases = shown_cases(read_cases(sweep.folder), options)
     plates = [comparison_plate(sweep, pair, look, rois_of(look, options.rois)) for look in cases]
     drawn = switched([plate for plate in plates if plate], name="beside-ct")
     if not drawn:
         nothing = "No slices of both best checkpoints were kept."
-        return _notes([nothing] if options.compare else [])
+        return note(nothing) if options.compare else ""
     epochs = ", ".join(f"{sweep.names_of(run)} of epoch {run.best_epoch}" for run in pair)
     told = f"By their best checkpoints: {epochs}. `pct report --compare A,B` shows two others."
-    return drawn + _notes([told])
+    return drawn + note(told)
 
 
-def error_maps_html(sweep: Sweep, cases: Sequence[Look]) -> str:
+def error_maps_html(sweep: Sweep, options: PictureOptions) -> str:
     """A plate a case: the error of each run's best checkpoint; "" without any."""
+    cases = shown_cases(read_cases(sweep.folder), options)
     runs = shown_runs(sweep)
     plates = [error_plate(sweep, runs, look) for look in cases]
     drawn = switched([plate for plate in plates if plate], name="errors")
     told = "By best checkpoints; mean error and MAE are of this slice, inside the head."
-    return drawn and drawn + _notes([told, left_out(sweep, runs, where="looks")])
+    return drawn and drawn + _note([told, left_out(sweep, runs, where="looks")])
 
 
 def histograms_html(sweep: Sweep) -> str:
@@ -130,7 +132,7 @@ def histograms_html(sweep: Sweep) -> str:
     figures = (error_figure(tables, colours=colours), hu_figure(tables, colours=colours))
     rest = left_out(sweep, shown_runs(sweep), where="histograms")
     plots = (plot_html(figure, alt=alt) for figure, alt in zip(figures, ALTS, strict=True))
-    return "".join(plots) + tissue_table(tables) + _notes([HISTOGRAM_NOTE, rest])
+    return "".join(plots) + tissue_table(tables) + _note([HISTOGRAM_NOTE, rest])
 
 
 def histogram_tables(sweep: Sweep) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
@@ -142,6 +144,5 @@ def histogram_tables(sweep: Sweep) -> tuple[dict[str, pd.DataFrame], dict[str, s
     return tables, {name: colours[named[name]] for name in tables}
 
 
-def _notes(texts: Sequence[str]) -> str:
-    told = " ".join(text for text in texts if text)
-    return told and f'<p class="note">{escape(told)}</p>'
+def _note(texts: Sequence[str]) -> str:
+    return note(" ".join(text for text in texts if text))

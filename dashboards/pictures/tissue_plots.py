@@ -8,11 +8,10 @@ from plotly.subplots import make_subplots
 
 from dashboards.markup import UNKNOWN, html_table
 from dashboards.pictures.tissue import TISSUES, Histogram, histogram
-from dashboards.plots import FAINT, FONT, INK
+from dashboards.plots import FONT, INK, axis
 
 SHOWN_HU = (-1000.0, 1000.0)
 CT_LINE = {"color": INK, "width": 2, "dash": "dot"}
-AXIS = {"gridcolor": FAINT, "zerolinecolor": FAINT, "linecolor": FAINT, "ticks": ""}
 
 Tables = Mapping[str, pd.DataFrame]
 """The histograms of each run, by the name it is shown with."""
@@ -29,9 +28,9 @@ def error_figure(tables: Tables, *, colours: Mapping[str, str]) -> go.Figure:
                 line = _line(found, name, {"color": colours[name], "width": 2})
                 figure.add_trace(line, row=place, col=1)
     figure.add_vline(0, line={"width": 1, "color": "#7b8794"})
-    figure.update_xaxes(range=SHOWN_HU)
+    figure.update_xaxes(**axis("", range=SHOWN_HU))
     figure.update_xaxes(title="pCT \N{MINUS SIGN} CT (HU)", row=len(TISSUES))
-    figure.update_yaxes(title="% of voxels", rangemode="tozero")
+    figure.update_yaxes(**axis("% of voxels", rangemode="tozero"))
     return _laid_out(figure, height=640)
 
 
@@ -46,8 +45,8 @@ def hu_figure(tables: Tables, *, colours: Mapping[str, str]) -> go.Figure:
         if found:
             line = {"color": colours[name], "width": 2}
             figure.add_trace(_line(found, name, line, gaps=True))
-    figure.update_xaxes(title="HU")
-    figure.update_yaxes(title="% of voxels in the head", type="log", exponentformat="none")
+    figure.update_xaxes(**axis("HU"))
+    figure.update_yaxes(**axis("% of voxels in the head", type="log", exponentformat="none"))
     return _laid_out(figure, height=380)
 
 
@@ -89,8 +88,6 @@ def _laid_out(figure: go.Figure, *, height: int) -> go.Figure:
     for trace in figure.data:
         trace.showlegend = trace.name not in told
         told.add(trace.name)
-    figure.update_xaxes(**AXIS)
-    figure.update_yaxes(**AXIS)
     figure.update_annotations(font={"size": 13, "color": INK})
     figure.update_layout(
         height=height, margin={"l": 72, "r": 16, "t": 28, "b": 92}, plot_bgcolor="white",

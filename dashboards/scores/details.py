@@ -6,9 +6,10 @@ from typing import Any, cast
 import pandas as pd
 
 from dashboards.load import Sweep
-from dashboards.markup import UNKNOWN, counted, folded, html_table, note, subheading
+from dashboards.markup import UNKNOWN, folded, html_table, note, subheading
 from dashboards.scores.differences import differences_html
 from dashboards.scores.tables import MAIN, comparable, metric_header, score_names, without_twins
+from data_prep.words import counted
 from pct.scoring.cohort import cohort, digits, spell_count, spell_interval, without_curves
 
 FEW_TRIALS = 8

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dashboards.load import Sweep
 from dashboards.markup import UNKNOWN, html_table, note, subheading
+from dashboards.pictures.choose import best_first
 from dashboards.scores.tables import MAIN, metric_header
 from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS, Comparison
 from pct.scoring.cohort import MixedScores, digits, spell_count, spell_interval
@@ -21,6 +22,9 @@ from pct.scoring.settings import NoSuchRuns, named, weigh
 HEADERS = ("metric", "setting", "seeds", "patients", "mean", "difference")
 OF_CLAIMS = ("A/A spread", "95 % CI", "p", "p (Holm)")
 """Columns that are there only where some setting has seeds and patients enough."""
+
+MOST_SETTINGS = 24
+"""Settings that are compared with the first; of more than that those with the best runs."""
 
 Found = tuple[str, Comparison]
 """A setting, and how it compares with the reference in one metric."""
@@ -41,8 +45,9 @@ def differences_html(sweep: Sweep, scores: pd.DataFrame) -> str:
     first, *others = [name for name in order if name in distinct.values()]
     if not others:
         return ""
+    shown = _best(sweep, others, wanted)
     try:
-        found = _compared(sweep, parts, first, others)
+        found = _compared(sweep, parts, first, shown)
     except (NoSuchRuns, MixedScores) as error:
         return note(f"Differences cannot be told: {error}")
     metrics = list(dict.fromkeys(each.metric for _, each in found))
@@ -51,7 +56,24 @@ def differences_html(sweep: Sweep, scores: pd.DataFrame) -> str:
     heads = [*HEADERS, *(OF_CLAIMS if claims else ()), "kind"]
     title = f"Differences from {first}"
     table = html_table(heads, list(_rows(found, claims)), numeric=True, caption=title)
-    return subheading(title) + table + note(_rule(claims))
+    return subheading(title) + table + note(_rule(claims) + _left_out(sweep, shown, others))
+
+
+def _best(sweep: Sweep, others: Sequence[str], declared: Sequence[str]) -> list[str]:
+    """The declared settings and those of the best runs, at most `MOST_SETTINGS`, in their order."""
+    ranked = dict.fromkeys([*declared, *(_setting(run.trial) for run in best_first(sweep))])
+    chosen = [name for name in ranked if name in set(others)][:MOST_SETTINGS]
+    few = len(others) <= MOST_SETTINGS
+    return [name for name in others if few or name in chosen]
+
+
+def _left_out(sweep: Sweep, shown: Sequence[str], others: Sequence[str]) -> str:
+    if len(shown) == len(others):
+        return ""
+    return (
+        f" Shown are the best {len(shown)} of {len(others)} settings by "
+        f"{sweep.info['select']['metric']}; `pct claim` compares any two."
+    )
 
 
 def _setting(trial: object) -> str:

@@ -75,9 +75,10 @@ def _table(scores: pd.DataFrame, names: dict[str, str], by: str) -> str:
     }
     unit = str(scores["unit"].iloc[0])
     rows = []
+    parts = dict(iter(scores.groupby("trial")))
     for trial, name in names.items():
-        own = scores[scores["trial"] == trial]
-        if not own.empty:
+        if trial in parts:
+            own = parts[trial]
             values = [own.loc[own["group"] == group, "value"].dropna() for group in heads]
             rows.append([name, *map(_cell, values, [unit] * len(heads), sizes.values())])
     return html_table(["trial", *heads.values()], rows, numeric=True, caption=f"Scores by {by}")

@@ -73,7 +73,8 @@ def worst(rows: pd.DataFrame, metric: str) -> str:
 
 def _strip(rows: pd.DataFrame, metric: str, names: dict[str, str], colours: dict[str, str]) -> str:
     unit = str(rows["unit"].iloc[0])
-    trials = [trial for trial in names if (rows["trial"] == trial).any()]
+    scored = set(rows["trial"])
+    trials = [trial for trial in names if trial in scored]
     figure = strip_figure(rows, trials, names, colours)
     title = metric_header(metric, unit)
     alt = (
@@ -121,13 +122,14 @@ def _list(scores: pd.DataFrame, names: dict[str, str]) -> str:
     units = dict(zip(scores["metric"], scores["unit"], strict=True))
     named: Counter[str] = Counter()
     rows = []
+    parts = dict(iter(scores.groupby(["trial", "metric"])))
+    scored = {trial for trial, _ in parts}
     for trial, name in names.items():
-        own = scores[scores["trial"] == trial]
-        if own.empty:
+        if trial not in scored:
             continue
         cells = []
         for metric in metrics:
-            found = listed_cases(own[own["metric"] == metric], metric)
+            found = listed_cases(parts.get((trial, metric), scores[:0]), metric)
             named.update({case for case, _ in found})
             cells.append(_cell(found, units[metric]))
         rows.append([name, *cells])

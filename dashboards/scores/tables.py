@@ -6,7 +6,8 @@ from typing import Any, Literal, cast
 import pandas as pd
 
 from dashboards.load import Sweep, Trial
-from dashboards.markup import UNKNOWN, counted, html_table, note
+from dashboards.markup import UNKNOWN, html_table, note
+from data_prep.words import counted
 from pct.metrics.names import METRICS
 from pct.scoring.claim_table import heading, verdict
 from pct.scoring.claims import MIN_PATIENTS, MIN_SEEDS
@@ -138,7 +139,8 @@ def _score_table(scores: pd.DataFrame, names: dict[str, str]) -> str:
     units = scores.drop_duplicates("metric").set_index("metric")["unit"]
     headers = ["trial", *(metric_header(metric, unit) for metric, unit in units.items())]
     cells = {(row.trial, row.metric): cell(row) for row in cast(Any, cohort(scores).itertuples())}
-    scored = {trial: name for trial, name in names.items() if trial in set(scores["trial"])}
+    known = set(scores["trial"])
+    scored = {trial: name for trial, name in names.items() if trial in known}
     rows = [
         [name, *(cells.get((trial, metric), UNKNOWN) for metric in units.index)]
         for trial, name in scored.items()

@@ -87,7 +87,7 @@ def study_facts(sweep: Sweep, points: Points) -> StudyFacts:
         try:
             return _read(copy, points)
         except PctError as error:
-            return StudyFacts(frozenset(), {}, str(error).replace(str(copy), str(path)))
+            return StudyFacts(frozenset(), {}, str(error).replace(str(copy), STUDY))
 
 
 def _read(path: Path, points: Points) -> StudyFacts:

@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 
 from dashboards.families import PALETTE
 from dashboards.load import Sweep
-from dashboards.markup import UNKNOWN, counted, html_table, note, subheading
+from dashboards.markup import UNKNOWN, html_table, note, subheading
 from dashboards.plots import axis, plain_figure, plot_html, rounded
 from dashboards.search.points import BEST_SHARE, Points, StudyFacts, read_points, study_facts
+from data_prep.words import counted
 
 GREY, BLUE, ORANGE = "#9aa5b1", PALETTE[0], PALETTE[1]
 KINDS = (

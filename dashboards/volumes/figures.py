@@ -1,26 +1,28 @@
 """Renders and contact plates: in the page, and as PNG and PDF for a paper."""
 
-from html import escape
 from pathlib import Path
 
 from dashboards.load import Sweep
+from dashboards.markup import note
 from dashboards.volumes.assets import asset
 from dashboards.volumes.folder import chosen, find_head, left_out
 from dashboards.volumes.plate import plate
+from dashboards.volumes.raycast import BONE_HU, SKIN_HU
 from dashboards.volumes.render import CLEAR_MM, bone_sheet, fog_sheet
 from dashboards.volumes.sheets import sheet_html, write_sheet
+from pct.metrics.background import CLEAR_AIR_HU, FOG_FROM_MM
 
 RUNS = 6
 """More runs than that are not drawn."""
 
 _FOG_NOTE = (
-    "Skin at -300 HU. Blue haze is background above -900 HU more than 5 mm from the CT's head: "
-    f"{CLEAR_MM:.0f} mm of it hide 63 % of what is behind. In a CT it is "
-    "the couch or a head rest."
+    f"Skin at {SKIN_HU:g} HU. Blue haze is background above {CLEAR_AIR_HU} HU more than "
+    f"{FOG_FROM_MM:g} mm from the CT's head: {CLEAR_MM:.0f} mm of it hide 63 % of what is behind. "
+    "In a CT it is the couch or a head rest."
 )
 _BONE_NOTE = (
-    "Surface at 250 HU, lit from the upper left. Last column: the highest value along each ray, in "
-    "the bone window."
+    f"Surface at {BONE_HU:g} HU, lit from the upper left. Last column: the highest value along "
+    "each ray, in the bone window."
 )
 _PLATE_NOTE = (
     "Planes through the middle of the head, bone window (level 400, width 2000 HU), MR in its own. "
@@ -36,8 +38,8 @@ def renders_html(sweep: Sweep, *, limit: int = RUNS) -> str:
     runs = chosen(sweep, head, limit=limit)
     bone, fog = bone_sheet(sweep, head, runs), fog_sheet(sweep, head, runs)
     return (
-        f"{_style()}{sheet_html(fog)}{_note(_FOG_NOTE)}{sheet_html(bone)}"
-        f"{_note(f'Case {head.case}. {_BONE_NOTE} {left_out(head, runs)}')}"
+        f"{_style()}{sheet_html(fog)}{note(_FOG_NOTE)}{sheet_html(bone)}"
+        f"{note(f'Case {head.case}. {_BONE_NOTE} {left_out(head, runs)}')}"
     )
 
 
@@ -47,8 +49,8 @@ def plates_html(sweep: Sweep, *, limit: int = RUNS) -> str:
     if head is None:
         return ""
     runs = chosen(sweep, head, limit=limit)
-    note = f"Case {head.case}. {_PLATE_NOTE} {left_out(head, runs)}"
-    return f"{_style()}{sheet_html(plate(sweep, head, runs), max_width_px=720)}{_note(note)}"
+    told = f"Case {head.case}. {_PLATE_NOTE} {left_out(head, runs)}"
+    return f"{_style()}{sheet_html(plate(sweep, head, runs), max_width_px=720)}{note(told)}"
 
 
 def write_plates(sweep: Sweep, folder: Path, *, limit: int = RUNS) -> list[Path]:
@@ -70,7 +72,3 @@ def write_plates(sweep: Sweep, folder: Path, *, limit: int = RUNS) -> list[Path]
 
 def _style() -> str:
     return f"<style>{asset('sheet.css')}</style>"
-
-
-def _note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>'

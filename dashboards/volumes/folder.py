@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dashboards.families import family_of
 from dashboards.load import Sweep, Trial
-from dashboards.pictures.choose import best_named
+from dashboards.pictures.choose import best_first, best_named
 from data_prep.volume import Volume, load_nifti, to_ras
 from pct.scoring.declared import declared_in
 
@@ -47,7 +47,7 @@ class Head:
 def find_head(sweep: Sweep) -> Head | None:
     """The first case in DIR/volumes with a CT and a pseudo-CT of any run; None without one."""
     folder = sweep.folder / FOLDER
-    ranked = [*sweep.ranked, *(run for run in sweep.runs if run not in sweep.ranked)]
+    ranked = best_first(sweep)
     for path in sorted(folder.glob("*_ct.nii.gz")):
         case = path.name.removesuffix("_ct.nii.gz")
         here = (run for run in ranked if (folder / run.trial / f"{case}.nii.gz").exists())

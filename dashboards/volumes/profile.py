@@ -6,9 +6,10 @@ from plotly.subplots import make_subplots
 
 from dashboards.families import trial_colours
 from dashboards.load import Sweep
-from dashboards.markup import counted, note
+from dashboards.markup import note
 from dashboards.pictures.choose import left_out, shown_runs
-from dashboards.plots import FAINT, FONT, INK, plot_html
+from dashboards.plots import FONT, INK, THIN, axis, plot_html
+from data_prep.words import counted
 from pct.metrics.background import CLEAR_AIR_HU
 from pct.metrics.names import BIN_MM, BINS, NUM_BINS
 
@@ -77,10 +78,9 @@ def profile_figure(sweep: Sweep, points: pd.DataFrame) -> go.Figure:
                 line={"color": colours[run.trial], "width": 2}, hovertemplate="%{y:.3~f}",
             )  # fmt: skip
         clear = AIR_HU if curve == "bg_hu" else 0
-        line = {"dash": "dot", "width": 1.5, "color": "#7b8794"}
-        figure.add_hline(clear, line=line, row=number, col=1)
-        figure.update_yaxes(title=title, gridcolor=FAINT, zeroline=False, row=number, col=1)
-    figure.update_xaxes(range=[0, BIN_MM * NUM_BINS], dtick=20, gridcolor=FAINT, zeroline=False)
+        figure.add_hline(clear, line=THIN, row=number, col=1)
+        figure.update_yaxes(**axis(title), row=number, col=1)
+    figure.update_xaxes(**axis("", range=[0, BIN_MM * NUM_BINS], dtick=20))
     figure.update_xaxes(title="distance from the head (mm)", row=2, col=1)
     _lay_out(figure)
     return figure

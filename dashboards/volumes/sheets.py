@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
+from dashboards.markup import scroll
 from data_prep.atomic import renamed
 from data_prep.picture import Tile
 
@@ -60,11 +61,11 @@ def sheet_html(sheet: Sheet, *, max_width_px: int = 960) -> str:
     """A table of pictures; on a narrow screen it scrolls sideways, its names stay legible."""
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in sheet.columns)
     rows = "".join(_row_html(sheet, row) for row in sheet.rows)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(sheet.what)}">'
+    table = (
         f'<table class="sheet" style="max-width: {max_width_px}px">'
-        f"<thead><tr><th></th>{titles}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<thead><tr><th></th>{titles}</tr></thead><tbody>{rows}</tbody></table>"
     )
+    return scroll(table, name=sheet.what)
 
 
 def write_sheet(sheet: Sheet, folder: Path, name: str) -> list[Path]:

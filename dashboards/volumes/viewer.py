@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboards.load import Sweep
+from dashboards.markup import note
 from dashboards.volumes.assets import asset
 from dashboards.volumes.folder import chosen, find_head, left_out
 from dashboards.volumes.niivue import EVENT, NoNiivue, niivue_script, packed
@@ -63,17 +64,17 @@ def viewer_html(sweep: Sweep, *, num_trials: int = 3) -> str:
     try:
         script = niivue_script()
     except NoNiivue as error:
-        return f'<p class="note">{escape(str(error))}</p>'
+        return note(str(error))
     runs = chosen(sweep, head, limit=num_trials)
     options = "".join(f"<option>{escape(sweep.names_of(run))}</option>" for run in runs)
-    note = _NOTE.format(case=head.case, coarse=COARSE_HU, rest=left_out(head, runs))
+    told = _NOTE.format(case=head.case, coarse=COARSE_HU, rest=left_out(head, runs))
     ct, mask = head.load_ct(), head.load("head")
     inside = np.ones(ct.array.shape, bool) if mask is None else mask.array > 0
     volumes = [_slim(volume, inside) for volume in (ct, *map(head.load_run, runs))]
     volumes.append(ct.with_array(inside.astype(np.int16)))
     return (
         f'<div class="viewer" id="viewer3d">{_BODY.format(options=options)}</div>'
-        f'<p class="note">{escape(note)}</p><style>{asset("viewer.css")}</style>'
+        f"{note(told)}<style>{asset('viewer.css')}</style>"
         + _embedded("niivue", packed(script))
         + "".join(_embedded("volume", _nifti_gz(volume)) for volume in volumes)
         + f"<script>{asset('viewer.js').replace('NIIVUE_EVENT', EVENT)}</script>"

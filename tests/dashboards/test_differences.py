@@ -6,7 +6,7 @@ from cells import cells
 from sweep_folder import score_row, trial_row, write_table
 
 from dashboards.load import load_sweep
-from dashboards.scores.differences import differences_html
+from dashboards.scores.differences import MOST_SETTINGS, differences_html
 from pct.scoring.declared import FILE, Question
 from pct.scoring.settings import weigh
 
@@ -69,3 +69,15 @@ def test_a_setting_that_is_the_same_runs_is_not_compared_with_itself(sweep_dir):
 
 def test_a_single_setting_has_nothing_to_differ_from(sweep_dir):
     assert scored(sweep_dir, levels={"exp1": 1.0})[1] == ""
+
+
+def test_of_many_settings_those_of_the_best_runs_are_compared_and_the_others_counted(sweep_dir):
+    names = [f"t{number:02d}" for number in range(40)]
+    rows = [trial_row(name, [], best_value=float(place)) for place, name in enumerate(names)]
+    write_table(sweep_dir, "trials.parquet", rows)
+    scores = [score_row(name, "p1", "mae_head", 1.0, "val") for name in names]
+    write_table(sweep_dir, "scores.parquet", scores)
+    sweep = load_sweep(sweep_dir)
+    html = differences_html(sweep, sweep.scores)
+    assert [row[1] for row in cells(html)[1:]] == names[-MOST_SETTINGS:]
+    assert "Shown are the best 24 of 39 settings by val/psnr" in html

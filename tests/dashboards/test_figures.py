@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sweep_folder import history_rows, trial_row, write_sweep, write_table
 
+from dashboards.curves.curves import NGF, NGF_OF_CT, PSNR
 from dashboards.families import trial_colours
 from dashboards.load import load_sweep
 from dashboards.pictures.figures import write_figures
 from dashboards.pictures.ink import MUTED
-from dashboards.pictures.ink_curves import NGF, NGF_OF_CT, PSNR, draw_metric, write_curves
+from dashboards.pictures.ink_curves import draw_metric, write_curves
 from dashboards.pictures.ink_plates import write_plate
 from dashboards.pictures.looks import read_cases
 from dashboards.pictures.plates import IN_BONE, comparison_plate
@@ -124,3 +125,9 @@ def test_no_display_and_no_pyplot_is_asked_for():
     code = "import sys, dashboards.pictures.figures; print('matplotlib.pyplot' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_a_fork_of_runs_that_are_not_drawn_is_not_marked(sweep_dir):
+    sweep, axes = load_sweep(sweep_dir), Figure().add_subplot()
+    draw_metric(axes, sweep, [run for run in sweep.runs if run.trial == "never"], PSNR)
+    assert [text.get_text() for text in axes.texts] == []

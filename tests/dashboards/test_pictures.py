@@ -28,7 +28,8 @@ def looks_dir(sweep_dir):
 
 
 def sections(folder, **options):
-    return dict(picture_sections(load_sweep(folder), PictureOptions(**options)))
+    found = picture_sections(load_sweep(folder), PictureOptions(**options))
+    return {heading: body() for heading, body in found.items()}
 
 
 def pictures(html, caption):

@@ -70,7 +70,7 @@ def test_a_study_that_is_missing_or_damaged_does_not_stop_the_report(searched):
     path = sweep.folder / "study.db"
     path.write_text("no database")
     why = study_facts(sweep, points).why_not
-    assert f"{path}: damaged or no study" in why
+    assert why.startswith("study.db: damaged or no study")
     path.unlink()
     assert study_facts(sweep, points).why_not == "study.db is missing."
     assert "<h3>Points</h3>" in search_html(sweep)

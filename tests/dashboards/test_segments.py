@@ -1,8 +1,11 @@
+import math
 from collections import Counter
 
 from big_sweep import EPOCHS, write_big_sweep
 from sweep_folder import history_rows, stage, trial_row, trial_rows, write_table
 
+from dashboards.curves.curves import has_metric
+from dashboards.curves.section import psnr_html
 from dashboards.curves.segments import points_of, segments
 from dashboards.load import load_sweep
 
@@ -54,3 +57,17 @@ def test_a_term_that_was_switched_off_for_a_while_leaves_a_gap(sweep_dir):
     assert [line.epochs for line in segments(load_sweep(sweep_dir), "loss/ngf")] == [
         (1, 2), (5, 6), (5, 6),
     ]  # fmt: skip
+
+
+def test_infinite_values_are_no_points_and_break_no_line(sweep_dir):
+    rows = history_rows()
+    for row in rows:
+        if row["epoch"] == 4 or row["metric"] == "val/ngf":
+            row["value"] = math.inf
+    write_table(sweep_dir, "history.parquet", rows)
+    sweep = load_sweep(sweep_dir)
+    assert {epoch for line in segments(sweep, "val/psnr") for epoch in line.epochs} == {
+        1, 2, 3, 5, 6,
+    }  # fmt: skip
+    assert not has_metric(sweep, "val/ngf")
+    assert '"y":[' in psnr_html(sweep)

@@ -4,7 +4,7 @@ from sweep_folder import stage, trial_row, trial_rows, write_table
 
 from dashboards.families import trial_colours
 from dashboards.load import load_sweep
-from dashboards.trees import SHARED, lay_out, stage_tree_svg
+from dashboards.trees import AXIS_TITLE, CHAR, SHARED, WIDTH, lay_out, stage_tree_svg
 
 
 def bars_of(folder):
@@ -76,3 +76,10 @@ def test_a_sweep_without_stages_has_no_tree(sweep_dir):
     write_table(sweep_dir, "trials.parquet", [trial_row("a", [])])
     sweep = load_sweep(sweep_dir)
     assert stage_tree_svg(sweep, colours={}) == ""
+
+
+def test_the_title_of_the_axis_lies_within_the_picture_however_short_the_names(sweep_dir):
+    write_table(sweep_dir, "trials.parquet", [trial_row("a", [stage(1, 6, "x", 1.0)])])
+    svg = ET.fromstring(stage_tree_svg(load_sweep(sweep_dir), colours={}))
+    (title,) = [text for text in svg.iter("text") if text.text == AXIS_TITLE]
+    assert float(title.attrib["x"]) + CHAR * len(AXIS_TITLE) <= WIDTH
