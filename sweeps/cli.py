@@ -161,19 +161,19 @@ def ui(
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="in a browser")] = False,
 ) -> None:
     """Show a sweep's trials in the MLflow UI: start its server, print links. Ctrl-C ends it."""
-    import signal
     import webbrowser
 
     from sweeps.place import tracking_place
-    from sweeps.server import address_of, is_loopback
+    from sweeps.server import address_of, ended_like_ctrl_c, is_loopback
     from sweeps.ui import shown
 
     address = address_of(host, port, expose=expose, allowed=allowed_hosts or ())
     place = tracking_place(folder, tracking)
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(ending, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt), shown(folder, place, address) as (links, server):
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        ended_like_ctrl_c(),
+        shown(folder, place, address) as (links, server),
+    ):
         print(f"{links.sweep}: {links.trials} trials, sorted by {links.order}")
         print(f"  table   {links.table}")
         print(f"  charts  {links.charts}", flush=True)

@@ -107,6 +107,20 @@ def is_loopback(host: str) -> bool:
 
 
 @contextlib.contextmanager
+def ended_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGHUP interrupt the block, as Ctrl-C does; one that is ignored stays so."""
+    before = {ending: signal.getsignal(ending) for ending in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [ending for ending, how in before.items() if how is not signal.SIG_IGN]  # not by nohup
+    for ending in heard:
+        signal.signal(ending, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for ending in heard:
+            signal.signal(ending, before[ending])
+
+
+@contextlib.contextmanager
 def serving(place: Place, address: Address) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a server for `place` while the block runs. Whatever happens, no process is left."""
     refuse_taken_port(address.host, address.port)

@@ -9,7 +9,16 @@ import psutil
 import pytest
 
 from sweeps import server
-from sweeps.server import Address, NoServer, NotAllowed, address_of, command, environment, serving
+from sweeps.server import (
+    Address,
+    NoServer,
+    NotAllowed,
+    address_of,
+    command,
+    ended_like_ctrl_c,
+    environment,
+    serving,
+)
 from sweeps.tracking import Place
 
 URI = "postgresql+psycopg://pct:SECRET@nowhere/pct"
@@ -154,3 +163,21 @@ def test_a_server_that_ends_by_itself_is_told_of(program, free_port):
 
     with pytest.raises(NoServer, match="ended by itself"):
         kill_it()
+
+
+def test_a_signal_to_end_interrupts_the_block_and_means_what_it_meant_before_afterwards():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), ended_like_ctrl_c():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_like_ctrl_c():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -68,6 +68,8 @@ def test_the_first_put_makes_the_store_and_all_agree_which(store, root):
 def test_many_that_open_a_store_at_once_make_one(root):
     with multiprocessing.get_context("fork").Pool(4) as pool:
         pool.map(Store.establish, [Store(str(root), patience=0.5) for _ in range(16)])
+        pool.close()
+        pool.join()  # a worker that is ended instead may hold its queue's lock
     assert [path.name for path in root.iterdir()] == ["STORE"]
 
 
