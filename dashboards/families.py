@@ -7,9 +7,7 @@ from itertools import cycle
 from dashboards.load import Sweep, Trial
 from dashboards.plots import INK
 from pct.scoring.settings import named
-
-PALETTE = ("#0072B2", "#D55E00", "#117733", "#AA4499", "#332288", "#8A6D00", "#994455", "#444444")
-"""Told apart by colour-blind readers, and dark enough for text on white."""
+from sweeps.palette import PALETTE
 
 _POINT = re.compile(r"(p\d+)-")
 

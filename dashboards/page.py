@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
-from importlib import resources
 from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
+from dashboards.assets import asset
 from dashboards.configuration import configuration_html
 from dashboards.curves.forks import forks_html
 from dashboards.curves.section import choice_html, losses_html, ngf_html, psnr_html, title_of
@@ -138,7 +138,7 @@ def render(sweep: Sweep, options: Options = Options()) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_file('report.css')}{picture_style()}</style></head>\n"
+        f"<title>{title}</title><style>{asset('report.css')}{picture_style()}</style></head>\n"
         '<body><a class="skip" href="#main">Skip to the report</a><div class="page">'
         f'<nav aria-label="Sections"><ol><li><a href="#main"><strong>Summary</strong></a></li>'
         f'{links}</ol></nav>\n<main id="main" tabindex="-1"><h1>{title}</h1>'
@@ -146,13 +146,9 @@ def render(sweep: Sweep, options: Options = Options()) -> str:
         f"<noscript>{paragraph(NO_SCRIPT)}</noscript>\n{body}\n"
         f"<footer>{note(f'This file: {SIZE}, {len(shown)} sections.')}</footer></main></div>\n"
     )
-    scripts = f"<script>{get_plotlyjs()}</script>\n<script>{_file('report.js')}</script>"
+    scripts = f"<script>{get_plotlyjs()}</script>\n<script>{asset('report.js')}</script>"
     num_bytes = len(page.encode()) + len(scripts.encode())
     return size_of(num_bytes).join(page.rsplit(SIZE, 1)) + scripts + "</body></html>\n"
-
-
-def _file(name: str) -> str:
-    return resources.files("dashboards").joinpath(name).read_text(encoding="utf-8")
 
 
 def _caution(sweep: Sweep) -> str:

@@ -114,7 +114,19 @@ def draw_grid(
     labels: Sequence[Sequence[str]] = (),
     tile_px: int = 256,
 ) -> None:
-    """Write rows of tiles to a PNG: a title over each column, a label in each tile that has one.
+    """Write `grid_png` to a file."""
+    with renamed(path) as temporary:
+        temporary.write_bytes(grid_png(rows, titles=titles, labels=labels, tile_px=tile_px))
+
+
+def grid_png(
+    rows: Sequence[Sequence[Tile]],
+    *,
+    titles: Sequence[str] = (),
+    labels: Sequence[Sequence[str]] = (),
+    tile_px: int = 256,
+) -> bytes:
+    """Rows of tiles as a PNG: a title over each column, a label in each tile that has one.
 
     Every tile is scaled to a height of `tile_px`, its aspect kept. Rows may differ in length.
     """
@@ -133,7 +145,9 @@ def draw_grid(
                 place = (left + 6, upper + 5)
                 pen.text(place, labels[number][column], fill=_FAINT, font=_font(13))
             left += one.width + _GAP
-    _save(sheet, path)
+    out = io.BytesIO()
+    sheet.save(out, format="PNG", optimize=False, compress_level=3)
+    return out.getvalue()
 
 
 def contact_sheet(
@@ -217,8 +231,3 @@ def _diverging_table() -> Tile:
 
 def _font(points: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(points)
-
-
-def _save(sheet: Image.Image, path: Path) -> None:
-    with renamed(path) as temporary:
-        sheet.save(temporary, format="PNG", optimize=False, compress_level=3)

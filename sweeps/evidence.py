@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.atomic import renamed
-from data_prep.picture import draw_grid, error_tile, hu_tile, mr_tile
+from data_prep.picture import error_tile, grid_png, hu_tile, mr_tile
 from data_prep.schema import CaseVolumes
 from data_prep.volume import Volume, save_nifti
 from pct.preview import preview_case, preview_hu
@@ -19,10 +19,10 @@ from pct.validate import Look
 from sweeps.job import Job
 
 
-def looks_of(job: Job, looks: Iterable[Look], stem: str) -> dict[str, bytes]:
+def looks_of(looks: Iterable[Look], stem: str) -> dict[str, bytes]:
     """Files of a look by their names: a panel a case, and all pCTs as npz."""
     looks = list(looks)
-    panels = {f"{stem}_{seen.case}.png": _panel(job, seen, stem) for seen in looks}
+    panels = {f"{stem}_{seen.case}.png": _panel(seen) for seen in looks}
     return panels | {f"{stem}.npz": _npz({seen.case: _hu(seen.pct_hu) for seen in looks})}
 
 
@@ -76,18 +76,13 @@ def _write_preview(job: Job, case: CaseVolumes) -> None:
             own.replace(paths[name])
 
 
-def _panel(job: Job, seen: Look, stem: str) -> bytes:
+def _panel(seen: Look) -> bytes:
     error = np.where(seen.head, seen.pct_hu - seen.ct_hu, 0.0)
     tiles = [
         [mr_tile(seen.mr_unit, window=(-1.0, 1.0)), hu_tile(seen.ct_hu)],
         [error_tile(error), hu_tile(seen.pct_hu)],
     ]  # the pseudo-CT below its CT; square, for MLflow shows square thumbnails
-    path = job.panels / f".{stem}_{seen.case}.draw.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw_grid(tiles, labels=[["MR", "CT"], ["pCT - CT in the head", "pCT"]], path=path)
-    png = path.read_bytes()
-    path.unlink()
-    return png
+    return grid_png(tiles, labels=[["MR", "CT"], ["pCT - CT in the head", "pCT"]])
 
 
 def _hu(image: NDArray[Any]) -> NDArray[np.int16]:

@@ -107,7 +107,7 @@ def stage_files(job: Job, state: TrainState, data: TrainingData) -> dict[str, by
     if state.epoch in job.looks:
         looks = look(state.judged, data.val, job.run)
         write_shown_cases(job, looks)
-        shown = looks_of(job, looks, f"epoch-{state.epoch:04d}")
+        shown = looks_of(looks, f"epoch-{state.epoch:04d}")
         files |= shown
         for name, picture in shown.items():
             write_look(job, name, picture)
@@ -133,7 +133,7 @@ def finish(job: Job, state: TrainState, data: TrainingData, *, reason: str, seco
     model = best_model(job, state)
     looks = look(model.generator, data.val, job.run)
     write_shown_cases(job, looks)
-    for name, picture in looks_of(job, looks, "best").items():
+    for name, picture in looks_of(looks, "best").items():
         write_look(job, name, picture)
     keep = Keeper(job)
     scores = table(score_cases(model, Path(job.data), "val", trial=job.leaf, on_pct=keep))

@@ -14,6 +14,8 @@ from urllib.parse import quote
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from sweeps.palette import PALETTE
+
 TAG = "mlflow.sharedViewState."
 PARAMS = ("switch_epoch", "lambda_ngf", "lambda_ngf_after", "ngf_alpha", "lambda_bg")
 METRICS = ("best/epoch", "val3d/ssim_masked", "val3d/dice_hu250", "val3d/mae_head", "val3d/mr_leak")
@@ -21,8 +23,6 @@ CURVES = (
     "val/psnr_masked", "val/psnr", "val/ngf", "loss/ngf", "loss/g",
     "loss/d", "loss/gan", "loss/l1", "loss/bg", "val/ngf_ct",
 )  # fmt: skip
-PALETTE = ("#0072B2", "#D55E00", "#117733", "#AA4499", "#332288", "#8A6D00", "#994455", "#444444")
-"""The report's colours, distinct to the colour-blind too."""
 COLOUR = "mlflow.runColor"
 MOST_RUNS = 1000
 

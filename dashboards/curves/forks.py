@@ -8,11 +8,12 @@ import plotly.graph_objects as go
 
 from dashboards.curves.curves import NGF, NGF_OF_CT, has_metric, level_of, mark_forks, y_range
 from dashboards.curves.segments import Point, points_of
-from dashboards.families import PALETTE, trial_colours
+from dashboards.families import trial_colours
 from dashboards.load import Fork, Sweep
 from dashboards.markup import folded, listed, note
 from dashboards.plots import INK, NOTE_FONT, THIN, axis, plain_figure, plot_html, rounded
 from data_prep.words import counted
+from sweeps.palette import PALETTE
 
 BEFORE = 5
 """Epochs shown of the trunk."""

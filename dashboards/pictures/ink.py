@@ -7,8 +7,6 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from data_prep.atomic import renamed
@@ -48,13 +46,17 @@ def drawn(path: Path, *, height_in: float, width_in: float = WIDTH_IN) -> Iterat
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width_in, height_in), dpi=DPI)
         yield figure
-        FigureCanvasAgg(figure)
-        with renamed(path.with_name(f"{path.name}.png")) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-        FigureCanvasPdf(figure)
-        with renamed(path.with_name(f"{path.name}.pdf")) as temporary:
-            dateless = {"CreationDate": None, "Producer": None}
-            figure.savefig(temporary, format="pdf", dpi=DPI, metadata=dateless)
+        write_both(figure, path)
+
+
+def write_both(figure: Figure, path: Path) -> list[Path]:
+    """Write PATH.png (300 dpi) and PATH.pdf, always the same bytes."""
+    kinds = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
+    paths = [path.with_name(f"{path.name}.{kind}") for kind in kinds]
+    for target, (kind, metadata) in zip(paths, kinds.items(), strict=True):
+        with renamed(target) as temporary:
+            figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)
+    return paths
 
 
 def bare(axes: Axes) -> None:

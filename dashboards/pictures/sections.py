@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
 
 import pandas as pd
 
+from dashboards.assets import asset
 from dashboards.families import trial_colours
 from dashboards.load import Sweep
 from dashboards.markup import note
@@ -57,7 +57,7 @@ class PictureOptions:
 
 def picture_style() -> str:
     """The style sheet of the pictures, to stand after that of the report."""
-    return resources.files("dashboards.pictures").joinpath("pictures.css").read_text("utf-8")
+    return asset("pictures/pictures.css")
 
 
 def picture_sections(sweep: Sweep, options: PictureOptions) -> dict[str, Callable[[], str]]:

@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboards.families import PALETTE
 from dashboards.load import Sweep
 from dashboards.markup import UNKNOWN, html_table, note, subheading
 from dashboards.plots import axis, plain_figure, plot_html, rounded
 from dashboards.search.points import BEST_SHARE, Points, StudyFacts, read_points, study_facts
 from data_prep.words import counted
+from sweeps.palette import PALETTE
 
 GREY, BLUE, ORANGE = "#9aa5b1", PALETTE[0], PALETTE[1]
 KINDS = (

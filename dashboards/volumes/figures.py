@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from dashboards.assets import asset
 from dashboards.load import Sweep
 from dashboards.markup import note
-from dashboards.volumes.assets import asset
 from dashboards.volumes.folder import chosen, find_head, left_out
 from dashboards.volumes.plate import plate
 from dashboards.volumes.raycast import BONE_HU, SKIN_HU
@@ -71,4 +71,4 @@ def write_plates(sweep: Sweep, folder: Path, *, limit: int = RUNS) -> list[Path]
 
 
 def _style() -> str:
-    return f"<style>{asset('sheet.css')}</style>"
+    return f"<style>{asset('volumes/sheet.css')}</style>"

@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from dashboards.markup import scroll
-from data_prep.atomic import renamed
+from dashboards.pictures.ink import write_both
 from data_prep.picture import Tile
 
 WIDTH_IN, HEIGHT_IN = 6.9, 9.4  # the text of an A4 page, with a caption below
-DPI = 300
 _TITLE_IN, _LABEL_IN, _GAP_IN, _FONT_POINTS = 0.22, 1.05, 0.03, 7.5
 _TEXT: dict[Any, Any] = {
     "pdf.fonttype": 42,
@@ -70,14 +69,8 @@ def sheet_html(sheet: Sheet, *, max_width_px: int = 960) -> str:
 
 def write_sheet(sheet: Sheet, folder: Path, name: str) -> list[Path]:
     """NAME.png (300 dpi) and NAME.pdf (names as text, fonts embedded), always the same bytes."""
-    kinds = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
-    paths = [folder / f"{name}.{kind}" for kind in kinds]
     with rc_context(_TEXT):
-        figure = _figure(sheet)
-        for path, (kind, metadata) in zip(paths, kinds.items(), strict=True):
-            with renamed(path) as temporary:
-                figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)
-    return paths
+        return write_both(_figure(sheet), folder / name)
 
 
 def _row_html(sheet: Sheet, row: Row) -> str:

@@ -12,9 +12,9 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboards.assets import asset
 from dashboards.load import Sweep
 from dashboards.markup import note
-from dashboards.volumes.assets import asset
 from dashboards.volumes.folder import chosen, find_head, left_out
 from dashboards.volumes.niivue import EVENT, NoNiivue, niivue_script, packed
 from data_prep.volume import Volume
@@ -74,10 +74,10 @@ def viewer_html(sweep: Sweep, *, num_trials: int = 3) -> str:
     volumes.append(ct.with_array(inside.astype(np.int16)))
     return (
         f'<div class="viewer" id="viewer3d">{_BODY.format(options=options)}</div>'
-        f"{note(told)}<style>{asset('viewer.css')}</style>"
+        f"{note(told)}<style>{asset('volumes/viewer.css')}</style>"
         + _embedded("niivue", packed(script))
         + "".join(_embedded("volume", _nifti_gz(volume)) for volume in volumes)
-        + f"<script>{asset('viewer.js').replace('NIIVUE_EVENT', EVENT)}</script>"
+        + f"<script>{asset('volumes/viewer.js').replace('NIIVUE_EVENT', EVENT)}</script>"
     )
 
 

@@ -1,8 +1,9 @@
 import pytest
 from sweep_folder import trial_row, write_table
 
-from dashboards.families import PALETTE, families, family_of, trial_colours
+from dashboards.families import families, family_of, trial_colours
 from dashboards.load import load_sweep
+from sweeps.palette import PALETTE
 
 
 @pytest.mark.parametrize(
