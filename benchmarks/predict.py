@@ -25,7 +25,7 @@ from data_prep.volume import Volume
 from pct.config import build_run, load_preset
 from pct.model import Model, predicting
 from pct.networks import Generator
-from pct.predict import predict_volume
+from pct.prediction.volume import predict_volume
 
 SIZE, PIXEL_MM, SLICE_MM = 512, 0.5, 1.0
 CASES = [("axial", "train"), ("sagittal", "train"), ("tilted", "train"), ("axial", "native_tiles")]

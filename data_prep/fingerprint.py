@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.histograms import BIN_HU, FIRST_HU, NUM_BINS, TISSUES, sparkline, tissue_facts
 from data_prep.shards import read_case_table, read_manifest
@@ -62,6 +63,30 @@ def fingerprint(data: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def training_fingerprint(data: Path) -> dict[str, Any]:
+    """What a model trained on `data` has seen, for prediction to compare an MR and its pCT with.
+
+    [lowest, middle, highest] over the training cases: MR spacing in mm along R, A, S; raw MR
+    percentiles in the head; `mr_contrast`, where the median lies between the outer two (a ratio, so
+    that scanners' scales do not count); share of the head that is air, soft and bone in the CT.
+    """
+    table = read_case_table(data).to_pylist()
+    rows = [row for row in table if row["split"] == "train" and row["status"] != "refused"]
+    mr = np.array([[row["mr_head_window"][0], row["mr_median"], row["mr_head_window"][1]]
+                   for row in rows])  # fmt: skip
+    low, middle, high = mr.T
+    tissues = np.array([np.reshape(row["hu_histogram"], (len(TISSUES), NUM_BINS)).sum(axis=1)[:-1]
+                        for row in rows])  # fmt: skip
+    shares = _ranges(tissues / np.maximum(1, tissues.sum(axis=1, keepdims=True)))
+    return {
+        "cases": len(rows),
+        "mr_spacing_mm": _ranges([row["mr_spacing_mm"] for row in rows]),
+        "mr_percentiles": dict(zip(("p1", "p50", "p99.9"), _ranges(mr), strict=True)),
+        "mr_contrast": _ranges(((middle - low) / (high - low))[:, None])[0],
+        "hu_share": dict(zip(TISSUES, shares, strict=False)),
+    }
+
+
 def lines(facts: dict[str, Any]) -> list[str]:
     """The fingerprint for a person, one fact a line, remarks on a dozen cases at the end."""
     grid, remarks = facts["grid"], facts["remarks"]
@@ -96,7 +121,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _ranges(rows: Sequence[Sequence[float]]) -> list[list[float]]:
+def _ranges(rows: Sequence[Sequence[float]] | NDArray[np.float64]) -> list[list[float]]:
     """[lowest, middle, highest] of each column."""
     found: list[list[float]] = np.quantile(np.array(rows), (0.0, 0.5, 1.0), axis=0).T.tolist()
     return found

@@ -22,10 +22,11 @@ from data_prep.errors import PctError
 from data_prep.schema import Manifest
 from data_prep.shards import read_manifest
 from pct.alone import alone
+from pct.card import make_card
 from pct.checkpoints import write_safely
 from pct.config import NUMERICS, BadConfig, Run, build_run, read_yaml
 from pct.frozen import Frozen
-from pct.given import settle_init, trained_on
+from pct.given import settle_init
 from pct.model import choose_device, save_model
 from pct.needs import check_fit
 from pct.precision import settle_precision
@@ -150,13 +151,9 @@ def _publish(state: TrainState, run: Run, manifest: Manifest, data: Path, folder
     write_safely(folder / "history.jsonl", rows.encode())
     if state.best is None:
         return
-    card = {
-        "trial": folder.resolve().name, "epoch": state.best.epoch,
-        "select": run.select.metric, "value": state.best.value,
-        "data_digest": manifest.digest, "split_sha": manifest.split_sha,
-        "trained_on": trained_on(run, data),
-        "intended_use": "Research only. Not a medical device; not for treatment planning.",
-    }  # fmt: skip
+    card = make_card(
+        run, data, trial=folder.resolve().name, epoch=state.best.epoch, value=state.best.value
+    )
     if _card_at(folder / "model") != card:
         save_model(folder / "model", state.best.weights, run=run, grid=manifest.grid, card=card)
 

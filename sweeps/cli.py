@@ -1,4 +1,4 @@
-"""The verbs `plan`, `sweep`, `status`, `ui` and `promote`."""
+"""The verbs `plan`, `sweep`, `status` and `ui`."""
 
 import contextlib
 import json
@@ -187,25 +187,6 @@ def ui(
         if server:
             print("The server runs until Ctrl-C.", flush=True)
             server.wait()
-
-
-def promote(
-    folder: Folder,
-    trial: Annotated[
-        str | None, typer.Option(help="default: the best by the selection metric")
-    ] = None,
-    tracking: Tracking = None,
-    force: Annotated[bool, typer.Option(help="past the gate; needs --note")] = False,
-    note: Annotated[str, typer.Option(help="why, for the record")] = "",
-) -> None:
-    """Register a trial's best generator in MLflow as pct@champion, if it passes the gate."""
-    from sweeps.promote import promote as make_champion
-
-    made = make_champion(folder, trial=trial, tracking=tracking, force=force, note=note)
-    for problem in made.overridden:
-        print(f"overridden: {problem}")
-    state = "is the champion already" if made.already else "is the champion now"
-    print(f"{made.trial} {state}: {made.address}, version {made.version}")
 
 
 def _print_scores(folder: Path) -> None:

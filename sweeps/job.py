@@ -11,12 +11,17 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from data_prep.atomic import renamed
+from data_prep.errors import PctError
 from pct.config import Run
 from pct.frozen import Frozen
 from sweeps.courses import course_of
 from sweeps.tree import Course
 
 log = logging.getLogger(__name__)
+
+
+class NoSweep(PctError):
+    """A folder that holds no sweep."""
 
 
 class Job(Frozen):
@@ -122,6 +127,16 @@ class Outcome(Frozen):
     seconds: float
     final: dict[str, float]
     """Cohort means of the 3D metrics, `val3d/...`."""
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """The jobs of a sweep's folder."""
+    path = folder / "jobs.json"
+    if not path.exists():
+        raise NoSweep(
+            f"{folder}: no sweep here (jobs.json is missing). Run pct sweep --to {folder}."
+        )
+    return [Job.model_validate(item) for item in json.loads(path.read_text())]
 
 
 def read_outcome(job: Job) -> Outcome | None:

@@ -6,12 +6,11 @@ from pathlib import Path
 import torch
 
 from data_prep.shards import read_manifest
+from pct.card import make_card
 from pct.config import suggest
-from pct.given import trained_on
 from pct.model import BadModel, save_model
 from pct.state import read_content
-from sweeps.job import Job
-from sweeps.promote import read_jobs
+from sweeps.job import Job, read_jobs
 from sweeps.store.store import Store
 
 DEFAULT_FOLDER = "OUT"
@@ -64,13 +63,10 @@ def _is_of(model: Path, key: str) -> bool:
 def _write(job: Job, key: str, epoch: int, model: Path) -> None:
     content = read_content(Store(job.store).get(key, "state.pt"), torch.device("cpu"))
     weights = content["ema"]["weights"] if content["ema"] else content["generator"]
-    manifest, metric = read_manifest(Path(job.data)), job.run.select.metric
-    card = {
-        "trial": job.leaf, "epoch": epoch, "stage": key,
-        "select": metric, "value": content["history"][-1][metric],
-        "data_digest": manifest.digest, "split_sha": manifest.split_sha,
-        "trained_on": trained_on(job.run, Path(job.data)),
-        "note": f"the generator after epoch {epoch}, not the trial's best",
-        "intended_use": "Research only. Not a medical device; not for treatment planning.",
-    }  # fmt: skip
-    save_model(model, weights, run=job.run, grid=manifest.grid, card=card)
+    card = make_card(
+        job.run, Path(job.data), trial=job.leaf, epoch=epoch, stage=key,
+        value=content["history"][-1][job.run.select.metric],
+        note=f"the generator after epoch {epoch}, not the trial's best",
+    )  # fmt: skip
+    grid = read_manifest(Path(job.data)).grid
+    save_model(model, weights, run=job.run, grid=grid, card=card)

@@ -10,8 +10,7 @@ from filelock import FileLock, Timeout
 from rich.table import Table
 
 from sweeps import spool
-from sweeps.job import Job, read_outcome
-from sweeps.promote import read_jobs
+from sweeps.job import Job, read_jobs, read_outcome
 from sweeps.store.leases import running_of
 from sweeps.store.refs import read_refs
 from sweeps.store.store import Store

@@ -9,6 +9,7 @@ import torch
 
 from data_prep.cache import open_slices
 from data_prep.shards import read_manifest
+from pct.card import make_card
 from pct.finite import NonFinite
 from pct.model import Model
 from pct.networks import Generator
@@ -119,13 +120,16 @@ def best_model(job: Job, state: TrainState) -> Model:
     assert state.best is not None
     generator = Generator(job.run.generator)
     generator.load_state_dict(state.best.weights)
-    manifest = read_manifest(Path(job.data))
-    card = {
-        "trial": job.leaf, "epoch": state.best.epoch, "stage": job.key(state.epoch),
-        "select": job.run.select.metric, "value": state.best.value,
-        "data_digest": manifest.digest, "split_sha": manifest.split_sha,
-    }  # fmt: skip
-    return Model(generator.eval(), job.run, manifest.grid, card)
+    data, best = Path(job.data), state.best
+    card = make_card(
+        job.run,
+        data,
+        trial=job.leaf,
+        epoch=best.epoch,
+        value=best.value,
+        stage=job.key(state.epoch),
+    )
+    return Model(generator.eval(), job.run, read_manifest(data).grid, card)
 
 
 def finish(job: Job, state: TrainState, data: TrainingData, *, reason: str, seconds: float) -> None:

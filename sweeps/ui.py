@@ -142,8 +142,8 @@ def find(folder: Path, client: MlflowClient) -> Tracked:
 def _find_by_trial(folder: Path, client: MlflowClient) -> Tracked:
     """Before its first summary a sweep is known by a trial's run."""
     from sweeps.changed import read_environment
+    from sweeps.job import read_jobs
     from sweeps.labels import place_name
-    from sweeps.promote import read_jobs
 
     job = read_jobs(folder)[0]
     experiments = [e.experiment_id for e in client.search_experiments()]

@@ -16,7 +16,7 @@ from data_prep.volume import Volume, resample
 from pct.metrics.case import METRIC_VERSION, METRICS, score_volume
 from pct.metrics.skull import skull_scores
 from pct.model import Model
-from pct.predict import predict_volume
+from pct.prediction.volume import predict_volume
 from pct.scoring.ledger import Entrant
 
 

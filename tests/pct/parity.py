@@ -15,7 +15,7 @@ from data_prep.volume import Grid, Volume, resample
 from pct.batches import Batch
 from pct.config import Run
 from pct.model import Model
-from pct.predict import predict_volume, run_generator
+from pct.prediction.volume import predict_volume, run_generator
 from pct.state import start
 from pct.train import train_step, weights_at
 

@@ -9,7 +9,7 @@ from data_prep.phantom import make_head
 from data_prep.schema import SliceGrid
 from data_prep.volume import Grid, Volume, to_ras
 from pct.model import predicting
-from pct.predict import predict_volume, prepare, run_generator
+from pct.prediction.volume import predict_volume, prepare, run_generator
 from tests.pct.identity import Returns, air, identity, model_that
 
 GRID = SliceGrid("resize", 32, 8.0, 12.0)

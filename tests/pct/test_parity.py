@@ -10,7 +10,7 @@ from data_prep.phantom import make_head
 from data_prep.schema import SliceGrid
 from data_prep.volume import Grid, resample
 from pct.config import build_run, load_preset, merge
-from pct.predict import predict_volume
+from pct.prediction.volume import predict_volume
 from tests.pct.parity import acquired, case_of, compare, mae_in, on_ct_grid, trained_on
 
 pytestmark = pytest.mark.slow

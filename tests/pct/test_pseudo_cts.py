@@ -144,7 +144,7 @@ def test_an_image_that_lies_elsewhere_is_refused_with_both_extents(tmp_path, cas
 
 
 def test_our_own_prediction_saved_and_given_back_scores_the_same(tmp_path, case):
-    from pct.predict import predict_volume
+    from pct.prediction.volume import predict_volume
 
     model = model_that(lambda mr: mr, grid=GRID)
     save_nifti(predict_volume(model, case.mr, onto=case.ct.grid), tmp_path / "pct.nii.gz")

@@ -11,11 +11,11 @@ from data_prep.schema import CASE_SCHEMA
 from data_prep.shards import list_cases, read_slices, read_volumes
 from pct.metrics.hu_errors import tissues
 from pct.model import load_model
-from pct.predict import predict_volume
+from pct.prediction.volume import predict_volume
 from pct.preview import preview_hu
 from pct.scoring.score import masks_in_view
 from pct.validate import look
-from sweeps.promote import write_model
+from sweeps.promotion.promote import write_model
 from sweeps.replay import copy_twin, forget
 from sweeps.runner import Where
 from sweeps.session import run_sweep

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweeps.gate import ENOUGH, LEAK, MARGINS, Refused, gate, objections
+from sweeps.promotion.gate import ENOUGH, LEAK, MARGINS, Refused, gate, objections
 
 GOOD = {
     "mae_head": 100.0, "edge_bone": 200.0, "ssim_masked": 0.8, "dice_hu250": 0.7, "mr_leak": 0.1,

@@ -11,9 +11,9 @@ from data_prep.shards import list_cases, read_manifest
 from pct.needs import WrongData, check_fit
 from sweeps import sweep as sweeping
 from sweeps import trial
-from sweeps.gate import Refused
 from sweeps.job import read_outcome
-from sweeps.promote import promote, write_model
+from sweeps.promotion.gate import Refused
+from sweeps.promotion.promote import promote, write_model
 from sweeps.recipe import Leaf
 from sweeps.runner import Where
 from sweeps.session import alone, run_sweep

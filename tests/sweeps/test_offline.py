@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from sweeps.promote import promote
+from sweeps.promotion.promote import promote
 from sweeps.runner import Where
 from sweeps.session import run_sweep
 from tests.sweeps.small_sweep import sweep_of

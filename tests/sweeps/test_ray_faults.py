@@ -10,7 +10,7 @@ import pytest
 
 from pct.__main__ import main
 from sweeps.job import read_outcome
-from sweeps.promote import write_model
+from sweeps.promotion.promote import write_model
 from sweeps.runner import Where, connect, run_here, run_on_ray, set_environment
 from sweeps.session import run_sweep
 from sweeps.source import Listed

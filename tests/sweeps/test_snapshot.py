@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pct.model import BadModel, find_model, load_model
-from sweeps.promote import NoSweep
+from sweeps.job import NoSweep
 from sweeps.records import write_jobs
 from sweeps.runner import run_here
 from sweeps.source import Listed

@@ -6,9 +6,8 @@ import math
 import pytest
 
 from pct.__main__ import main
-from sweeps.job import failed, write_outcome
+from sweeps.job import NoSweep, failed, write_outcome
 from sweeps.labels import sweep_name
-from sweeps.promote import NoSweep
 from sweeps.runner import Where
 from sweeps.session import alone, begin, run_sweep
 from sweeps.status import status_of, summary

@@ -12,7 +12,7 @@ from pct.model import load_model
 from pct.needs import WrongData
 from pct.state import start
 from pct.train import TrainingData, fit
-from sweeps.promote import write_model
+from sweeps.promotion.promote import write_model
 from sweeps.runner import Where
 from sweeps.session import run_sweep
 from sweeps.tracking import client_at

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sweeps.promote import read_jobs
+from sweeps.job import read_jobs
 from tests.data_folder import SIZE
 from tests.sweeps.unhurt import Unhurt, difference, last_state, litter
 

@@ -13,10 +13,9 @@ import pandas as pd
 import torch
 
 from pct.state import read_content
-from sweeps.job import Job, read_outcome
+from sweeps.job import Job, read_jobs, read_outcome
 from sweeps.keeping import needed_by
 from sweeps.place import tracking_place
-from sweeps.promote import read_jobs
 from sweeps.store.leases import FOLDER
 from sweeps.store.store import Store
 from sweeps.tracking import client_at

@@ -1,22 +1,21 @@
 """Promotion: pick a trial, pass the gate, write a model folder, register it as the champion."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from data_prep.errors import PctError
 from data_prep.shards import read_manifest
+from pct.card import make_card
 from pct.given import trained_on
 from pct.model import save_model
 from pct.state import read_content
 from sweeps import records
-from sweeps.gate import Refused, gate
-from sweeps.job import Job, Outcome, read_outcome
+from sweeps.job import Job, Outcome, read_jobs, read_outcome
 from sweeps.place import tracking_place
-from sweeps.registry import ALIAS, NAME, champion_tags, find_champion, register
+from sweeps.promotion.gate import Refused, gate
+from sweeps.promotion.registry import ALIAS, NAME, champion_tags, find_champion, register
 from sweeps.store.store import Store
 from sweeps.tracking import client_at
 
@@ -25,10 +24,6 @@ SCORES = "validation.parquet"
 
 
 ADDRESS = f"models:/{NAME}@{ALIAS}"
-
-
-class NoSweep(PctError):
-    """A folder that holds no sweep."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +67,6 @@ def promote(
     return Promotion(job.leaf, version, ADDRESS, False, overridden)
 
 
-def read_jobs(folder: Path) -> list[Job]:
-    """The jobs of a sweep's folder."""
-    path = folder / "jobs.json"
-    if not path.exists():
-        raise NoSweep(
-            f"{folder}: no sweep here (jobs.json is missing). Run pct sweep --to {folder}."
-        )
-    return [Job.model_validate(item) for item in json.loads(path.read_text())]
-
-
 def choose(jobs: list[Job], trial: str | None) -> Job:
     """The named trial, or the finished one with the best selection metric."""
     done = {
@@ -109,16 +94,14 @@ def write_model(job: Job, outcome: Outcome, folder: Path, *, note: str) -> None:
     content = read_content(
         Store(job.store).get(outcome.last_stage, "state.pt"), torch.device("cpu")
     )
-    manifest = read_manifest(Path(job.data))
-    card = {
-        "trial": job.leaf, "epoch": content["best"]["epoch"], "stage": outcome.last_stage,
-        "select": job.run.select.metric, "value": content["best"]["value"],
-        "data_digest": manifest.digest, "split_sha": manifest.split_sha,
-        "trained_on": trained_on(job.run, Path(job.data)),
-        "validation": outcome.final, "note": note,
-        "intended_use": "Research only. Not a medical device; not for treatment planning.",
-    }  # fmt: skip
-    save_model(folder, content["best"]["weights"], run=job.run, grid=manifest.grid, card=card)
+    best = content["best"]
+    card = make_card(
+        job.run, Path(job.data), trial=job.leaf, epoch=best["epoch"], value=best["value"],
+        stage=outcome.last_stage, validation=outcome.final, note=note,
+    )  # fmt: skip
+    save_model(
+        folder, best["weights"], run=job.run, grid=read_manifest(Path(job.data)).grid, card=card
+    )
     pd.read_parquet(job.scores).to_parquet(folder / SCORES)
 
 

@@ -11,7 +11,7 @@ from data_prep.masks import head_from_mr
 from data_prep.phantom import make_head
 from data_prep.schema import SliceGrid
 from data_prep.volume import Grid, Volume, resample, to_ras
-from pct.predict import BadMr, predict_volume, prepare, run_generator
+from pct.prediction.volume import BadMr, predict_volume, prepare, run_generator
 from tests.pct.identity import air, identity, model_that
 
 GRID = SliceGrid("resize", 64, 4.0, 12.0)
@@ -185,7 +185,7 @@ def test_slices_are_predicted_alike_in_any_number_of_chunks(monkeypatch, mr, til
     prepared = prepare(model, mr)
     unit = prepared.unit(prepared.grid)
     whole = run_generator(model.generator, unit, tile=tile)
-    monkeypatch.setattr("pct.predict.CHUNK", 3)
+    monkeypatch.setattr("pct.prediction.volume.CHUNK", 3)
     again = run_generator(model.generator, unit, tile=tile)
     np.testing.assert_allclose(again, whole, atol=1e-6)
     np.testing.assert_allclose(whole, unit * 0.5, atol=1e-6)

@@ -91,7 +91,13 @@ def predict_volume(
     It is air beyond the fields of view of the MR and of the model, and, where the model's
     `background` says so, further than 5 mm from the head. Slices are worked on 16 at a time.
     """
-    prepared = prepare(model, mr, onto=onto)
+    return predict_prepared(model, prepare(model, mr, onto=onto), onto or mr.grid, on_slices)
+
+
+def predict_prepared(
+    model: Model, prepared: Prepared, grid: Grid, on_slices: OnSlices = lambda done, total: None
+) -> Volume:
+    """As `predict_volume`, on `grid`, from what `prepare` found."""
     num_slices = prepared.grid.shape[2]
     pct_hu = np.empty(prepared.grid.shape, np.int16)
     for which, slab in grid_slabs(prepared.grid):
@@ -101,7 +107,7 @@ def predict_volume(
     seen = [Volume(np.broadcast_to(np.True_, prepared.mr.array.shape), prepared.mr.affine)]
     if model.run.background == "air":
         seen.append(_widened(prepared.head))
-    return _lay(Volume(pct_hu, prepared.grid.affine), onto or mr.grid, only=seen)
+    return _lay(Volume(pct_hu, prepared.grid.affine), grid, only=seen)
 
 
 def _lay(pct_hu: Volume, grid: Grid, *, only: list[Volume]) -> Volume:

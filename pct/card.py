@@ -1,0 +1,36 @@
+"""What a model folder says of its model: where it comes from, what it saw, what it is for."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from data_prep.fingerprint import training_fingerprint
+from data_prep.shards import read_manifest
+from pct.config import Run
+from pct.given import trained_on
+
+INTENDED_USE = "Research only. Not a medical device; not for treatment planning."
+
+
+def make_card(
+    run: Run, data: Path, *, trial: str, epoch: int, value: float, **more: Any
+) -> dict[str, Any]:
+    """The card of `run`'s generator after `epoch` epochs, of plain values; `more` comes on top.
+
+    `value` is that of the selection metric; `trained_on` are all cases it has learnt from, with a
+    given model's; `fingerprint` is what its training data look like, for prediction to compare.
+    """
+    manifest = read_manifest(data)
+    return {
+        "trial": trial,
+        "epoch": epoch,
+        "select": run.select.metric,
+        "value": value,
+        "data_digest": manifest.digest,
+        "split_sha": manifest.split_sha,
+        "trained_on": trained_on(run, data),
+        "fingerprint": training_fingerprint(data),
+        "software": {name: version(name) for name in ("pct-sweeps", "torch", "monai")},
+        "intended_use": INTENDED_USE,
+        **more,
+    }

@@ -1,0 +1,1 @@
+"""From an MR to a pseudo-CT, for one patient or a folder of them."""

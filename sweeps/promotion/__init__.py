@@ -1,0 +1,1 @@
+"""Promotion: a gate, a model folder that needs nothing else, and the registry with its way back."""
