@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
@@ -80,6 +82,25 @@ def test_a_grid_of_the_mrs_order_is_stored_as_it_is(mr, tmp_path):
         assert one.InstanceNumber == k + 1
 
 
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_slices_given_in_reverse_are_the_same_series_numbered_along_the_normal(
+    tmp_path, orientation
+):
+    series = census(write_mr(tmp_path / "mr", ORIENTATIONS[orientation]))
+    pct = pct_of(series)
+    reverse = np.diag([1.0, 1.0, -1.0, 1.0])
+    reverse[2, 3] = SHAPE[2] - 1
+    written = write_ct(pct, tmp_path / "ct", like=series, maker=MAKER)
+    turned = Volume(pct.array[:, :, ::-1], pct.affine @ reverse)
+    assert write_ct(turned, tmp_path / "ct", like=series, maker=MAKER).already
+    slices = files(written.folder)
+    cosines = np.array(slices[0].ImageOrientationPatient)
+    along_mm = [np.cross(cosines[:3], cosines[3:]) @ one.ImagePositionPatient for one in slices]
+    np.testing.assert_allclose(np.diff(along_mm), 2.3, atol=1e-6)
+    assert [one.InstanceNumber for one in slices] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose([one.SliceLocation for one in slices], along_mm, atol=1e-6)
+
+
 def test_slices_are_uniform_and_exact_over_five_hundred(mr, tmp_path):
     oblique = census(write_mr(tmp_path / "oblique", ORIENTATIONS["oblique"]))
     affine = series_grid(oblique).affine / 3
@@ -136,7 +157,7 @@ def test_the_same_again_has_the_same_uids_and_anything_else_has_others(mr, tmp_p
     other.array[3, 3, 3] += 1
     moved = Volume(pct.array, pct.affine + np.eye(4)[:, [3, 3, 3, 0]] * 0.01)
     sibling = census(write_mr(tmp_path / "mr2", SeriesInstanceUID="1.2.3.4.99"))
-    successor = Maker("t004@70", "cd" * 32, MAKER.address, MAKER.software)
+    successor = replace(MAKER, digest="cd" * 32)
     written = [
         write_ct(volume, tmp_path / f"ct{number}", like=like, maker=maker, frame_uid=frame_uid)
         for number, (volume, like, maker, frame_uid) in enumerate(
@@ -187,10 +208,6 @@ def test_an_empty_folder_is_used_and_stays_as_private_as_it_was(mr, tmp_path):
     assert written.folder.stat().st_mode & 0o777 == 0o700
 
 
-def spoil_nothing(folder):
-    return None
-
-
 def add_a_file(folder):
     (folder / "notes.txt").write_text("mine")
 
@@ -210,24 +227,46 @@ def cut_a_slice(folder):
     (folder / "ct-0002.dcm").write_bytes(data[:-5])
 
 
+def swap_two_slices(folder):
+    (folder / "ct-0002.dcm").rename(folder / "x")
+    (folder / "ct-0003.dcm").rename(folder / "ct-0002.dcm")
+    (folder / "x").rename(folder / "ct-0003.dcm")
+
+
 def empty_a_slice(folder):
     (folder / "ct-0002.dcm").write_bytes(b"")
 
 
 @pytest.mark.parametrize(
-    "spoil", [spoil_nothing, add_a_file, take_a_slice, change_a_pixel, cut_a_slice, empty_a_slice]
+    "spoil",
+    [
+        add_a_file,
+        take_a_slice,
+        change_a_pixel,
+        cut_a_slice,
+        empty_a_slice,
+        swap_two_slices,
+    ],
 )
 def test_a_folder_with_anything_else_is_refused_and_kept(mr, tmp_path, spoil):
     target = tmp_path / "ct"
     write_ct(pct_of(mr), target, like=mr, maker=MAKER)
     spoil(target)
     before = {file.name: file.read_bytes() for file in target.iterdir()}
-    pct = pct_of(mr)
-    if spoil is spoil_nothing:
-        pct.array[0, 0, 0] += 1
     with pytest.raises(BadTarget, match=r"ct: holds something else, .* Write to another folder"):
-        write_ct(pct, target, like=mr, maker=MAKER)
+        write_ct(pct_of(mr), target, like=mr, maker=MAKER)
     assert {file.name: file.read_bytes() for file in target.iterdir()} == before
+
+
+def test_another_pseudo_ct_is_not_overwritten_be_it_another_by_its_model_alone(mr, tmp_path):
+    first = write_ct(pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER)
+    pct = pct_of(mr)
+    with pytest.raises(BadTarget, match="something else"):
+        write_ct(pct, first.folder, like=mr, maker=replace(MAKER, digest="cd" * 32))
+    pct.array[0, 0, 0] += 1
+    with pytest.raises(BadTarget, match="something else"):
+        write_ct(pct, first.folder, like=mr, maker=MAKER)
+    assert {one.SeriesInstanceUID for one in files(first.folder)} == {first.series_uid}
 
 
 def test_a_file_or_the_mrs_own_folder_is_no_target(mr, tmp_path):
