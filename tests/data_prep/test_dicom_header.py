@@ -8,9 +8,7 @@ from pydicom.uid import CTImageStorage, MRImageStorage
 from data_prep.dicom import BadSeries, census
 from data_prep.dicom_ct import Maker, series_grid, write_ct
 from data_prep.volume import Volume
-from tests.data_prep.mr_series import SHAPE, write_mr
-
-MAKER = Maker("t003@70", "ab" * 32, "models:/pct@champion", "pct-sweeps 0.1.0")
+from tests.data_prep.mr_series import MAKER, SHAPE, write_mr
 
 
 def ct_of(tmp_path, *, maker=MAKER, frame_uid=None, **mr):
