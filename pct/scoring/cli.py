@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 PARTLY_DONE = 3
 """Exit code where some cases have no scores."""
 
-ROW = ["trial", "case", "split", "metric", "geometry", "background"]
-"""What makes a row of a table of scores."""
-
-DIGEST = "model_digest"
-"""Column of the entrant's digest, as in the ledger: two models may have one name."""
-
 WIDTH = 140
 """Of tables in the terminal, and in a file."""
 
@@ -114,45 +108,33 @@ def _stored(
     candidate: "Candidate", data: Path, to: Path, as_program: bool
 ) -> "pd.DataFrame | None":
     """Test scores that a candidate has already, with a word on it; None where it has none."""
-    from pct.scoring.ledger import opened_for
-    from pct.scoring.rows import read_rows
+    from pct.scoring.kept import kept_scores
 
-    entrant = candidate.entrant
-    opened, rows = opened_for(data, entrant), read_rows(to)
-    if not opened or DIGEST not in rows:  # a sweep's table has none
-        return None
-    own = rows[(rows[DIGEST] == entrant.digest) & (rows["trial"] == entrant.name)]
-    own = own[own["split"] == "test"]
-    own = own[(own["geometry"] == candidate.geometry) & (own["background"] == candidate.background)]
-    if own.empty:
+    kept = kept_scores(candidate, data, to)
+    if kept is None:
         return None
     print(
-        f"{entrant.name}: scored on the test set on {opened} already; --again opens it once more",
+        f"{candidate.entrant.name}: scored on the test set on {kept.opened} already; "
+        "--again opens it once more",
         file=sys.stderr if as_program else sys.stdout,
     )
-    return own
+    return kept.rows
 
 
 def _score_one(
     candidate: "Candidate", data: Path, split: Split, to: Path
 ) -> "tuple[pd.DataFrame, bool]":
-    """Score, record an opening of the test set, and keep the rows."""
+    """Score, keep the rows, and say so."""
     from data_prep.progress import bar
     from data_prep.shards import list_cases
-    from pct.scoring.ledger import open_test_set
-    from pct.scoring.rows import append_parquet, read_rows
+    from pct.scoring.kept import score_and_keep
 
-    read_rows(to)  # what is no table is refused before the work
-    entrant = candidate.entrant
     with bar("score", total=len(list_cases(data, split)), unit=f"{split} cases") as show_bar:
-        scored = candidate.score(entrant.name, show_bar)
-    if split == "test":
-        open_test_set(data, entrant)
-    append_parquet(to, scored.rows.assign(**{DIGEST: entrant.digest}), unique=ROW)
+        scored = score_and_keep(candidate, data, split, to, on_case=show_bar)
     for note in scored.notes:
         print(note, file=sys.stderr)
     cases = scored.rows["case"].nunique()
-    print(f"{entrant.name}: {cases} {split} cases -> {to}", file=sys.stderr)
+    print(f"{candidate.entrant.name}: {cases} {split} cases -> {to}", file=sys.stderr)
     return scored.rows, scored.is_whole
 
 
