@@ -1,23 +1,31 @@
 """A model folder: weights without pickle, and all that prediction must know, as JSON."""
 
+import hashlib
 import json
+import math
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import torch as safetensors
 from torch import Tensor
 
 from data_prep.errors import PctError
 from data_prep.schema import SliceGrid
+from pct.card_text import SCORES, write_card
 from pct.config import Background, Geometry, Run
 from pct.networks import Generator
 
 FORMAT = 1
+
+WEIGHTS = "generator.safetensors"
+FACTS = "model.json"
 
 
 class BadModel(PctError):
@@ -43,46 +51,103 @@ class Model:
         """Trial and epoch, for tables."""
         return f"{self.card['trial']}@{self.card['epoch']}"
 
+    @property
+    def digest(self) -> str:
+        """The start of a hash of its weights, by which the test set's ledger knows it."""
+        return weights_digest(self.generator.state_dict())
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """Sixteen digits of the sha256 over the values of all weights, in the network's own order."""
+    digest = hashlib.sha256()
+    for weight in weights.values():
+        digest.update(weight.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
 
 def save_model(
-    folder: Path, weights: dict[str, Tensor], *, run: Run, grid: SliceGrid, card: dict[str, Any]
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    *,
+    run: Run,
+    grid: SliceGrid,
+    card: dict[str, Any],
+    scores: pd.DataFrame | None = None,
 ) -> None:
-    """Write `generator.safetensors` and `model.json` under a temporary name, then rename."""
+    """Write a model folder under a temporary name, then rename it.
+
+    It holds `generator.safetensors`, `model.json`, the validation `scores` if given, and of these
+    `model_card.md`.
+    """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file(
-        {k: v.contiguous().cpu() for k, v in weights.items()}, temporary / "generator.safetensors"
-    )
+    raw = safetensors.save({name: value.contiguous().cpu() for name, value in weights.items()})
+    (temporary / WEIGHTS).write_bytes(raw)
     content = {
         "format": FORMAT,
         "run": run.model_dump(mode="json"),
         "grid": asdict(grid),
         "card": card,
+        "weights": {"digest": weights_digest(weights), "sha256": hashlib.sha256(raw).hexdigest()},
     }
-    (temporary / "model.json").write_text(json.dumps(content, indent=1, sort_keys=True))
+    (temporary / FACTS).write_text(json.dumps(content, indent=1, sort_keys=True))
+    if scores is not None:
+        scores.to_parquet(temporary / SCORES)
+    write_card(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 
 
 def load_model(folder: Path, *, device: torch.device | None = None) -> Model:
-    """Read a model folder. Anything missing, torn or foreign is a `BadModel` naming the file."""
+    """Read a model folder. Anything missing, torn or foreign is a `BadModel` naming the file.
+
+    It runs no code from the folder, opens no path that its files name, and takes no more memory
+    than its weights do, whatever `model.json` says. Of other weights than `model.json` was
+    written with it says so; model folders that do not know theirs are taken as they are.
+    """
     try:
-        content = json.loads((folder / "model.json").read_text())
-        weights = load_file(folder / "generator.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+        content = json.loads((folder / FACTS).read_text())
+        raw = (folder / WEIGHTS).read_bytes()
+        weights = safetensors.load(raw)
+    except (OSError, ValueError, RecursionError, KeyError, SafetensorError) as error:
         raise BadModel(
-            f"{folder}: no model folder ({error}). Expected generator.safetensors and "
-            "model.json, as `pct promote` writes them."
+            f"{folder}: no model folder ({error}). Expected {WEIGHTS} and "
+            f"{FACTS}, as `pct promote` writes them."
         ) from error
-    run, grid, card = _read_facts(content, folder / "model.json")
-    generator = Generator(run.generator)
-    try:
-        generator.load_state_dict(weights)
-    except RuntimeError as error:
-        raise BadModel(f"{folder}: the weights do not fit its model.json: {error}") from error
+    run, grid, card = _read_facts(content, folder / FACTS)
+    _refuse_changed(content, raw, folder)
+    generator = _generator_of(run, weights, folder)
     generator.to(device or torch.device("cpu")).eval()
     return Model(generator, run, grid, card)
+
+
+def _refuse_changed(content: dict[str, Any], raw: bytes, folder: Path) -> None:
+    known = content.get("weights")
+    expected = known.get("sha256") if isinstance(known, dict) else None
+    found = hashlib.sha256(raw).hexdigest()
+    if expected not in (None, found):
+        raise BadModel(
+            f"{folder / WEIGHTS}: has sha256 {found[:16]}, {FACTS} was written for "
+            f"{str(expected)[:16]}. It was damaged or replaced: copy or promote the model anew."
+        )
+
+
+def _generator_of(run: Run, weights: dict[str, Tensor], folder: Path) -> Generator:
+    """The network with these weights; it is built without memory until they are found to fit."""
+    net = run.generator
+    try:
+        if len(net.channels) * max(1, net.num_res_units) > len(weights):
+            raise RuntimeError(f"{len(weights)} tensors are too few for generator.*")
+        with torch.device("meta"):
+            generator = Generator(net)
+        for name, value in generator.state_dict().items():
+            if name in weights and weights[name].dtype != value.dtype:
+                raise RuntimeError(f"{name} holds {weights[name].dtype}, expected {value.dtype}")
+        generator.load_state_dict(weights, assign=True)
+    except (RuntimeError, TypeError, ValueError) as error:  # sizes that no tensor can have
+        raise BadModel(f"{folder}: the weights do not fit its {FACTS}: {error}") from error
+    return generator
 
 
 def _read_facts(content: Any, path: Path) -> tuple[Run, SliceGrid, dict[str, Any]]:
@@ -93,12 +158,30 @@ def _read_facts(content: Any, path: Path) -> tuple[Run, SliceGrid, dict[str, Any
         )
     try:
         run, grid = Run.model_validate(content["run"]), SliceGrid(**content["grid"])
-        card = content["card"]
-        return run, grid, {**card, "trial": card["trial"], "epoch": card["epoch"]}
+        card = {**content["card"]}
+        _refuse_odd(run, grid, trial=card["trial"], epoch=card["epoch"])
+        return run, grid, card
     except (KeyError, TypeError, ValueError) as error:
         raise BadModel(
             f"{path}: lacks what prediction needs ({error}). Promote the model anew."
         ) from error
+
+
+def _refuse_odd(run: Run, grid: SliceGrid, *, trial: Any, epoch: Any) -> None:
+    """A `ValueError` for what this program never writes: a name that is a path, an odd grid."""
+    if not isinstance(trial, str) or not trial or set(trial) & set("/\\\0\n"):
+        raise ValueError(f"trial {trial!r} is no name of a trial")
+    if type(epoch) is not int or epoch < 0:
+        raise ValueError(f"epoch {epoch!r} is no number of epochs")
+    if (grid.arm, grid.size) != (run.data.arm, run.data.size):
+        raise ValueError(
+            f"the grid's slices are {grid.arm!r} of {grid.size!r} pixels, the run's "
+            f"{run.data.arm} of {run.data.size}"
+        )
+    for name in ("pixel_mm", "slice_mm"):
+        step = getattr(grid, name)
+        if not isinstance(step, int | float) or not math.isfinite(step) or step <= 0:
+            raise ValueError(f"the grid's {name} is {step!r}, expected a number above 0")
 
 
 def predicting(

@@ -41,7 +41,9 @@ def test_a_model_comes_back_whole(folder, generator):
 def test_saving_again_replaces_the_folder_and_leaves_nothing_beside_it(folder, generator):
     (folder / "stale.txt").write_text("old")
     save_model(folder, generator.state_dict(), run=tiny_run(), grid=GRID, card={**CARD, "epoch": 9})
-    assert sorted(p.name for p in folder.iterdir()) == ["generator.safetensors", "model.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "generator.safetensors", "model.json", "model_card.md",
+    ]  # fmt: skip
     assert [p.name for p in folder.parent.iterdir()] == ["model"]
     assert load_model(folder).name == "exp1@9"
 
