@@ -169,7 +169,7 @@ def _how_trained(card: Mapping[str, Any], run: Run) -> list[str]:
         ("slices", size),
         ("epochs", f"{card['epoch']} of {run.epochs}"),
         ("warm-up, with the MR as target", f"{run.warmup_epochs} epochs"),
-        ("chosen by", f"{run.select.metric} {_number(card.get('value'))}"),
+        ("chosen by", f"{plain(run.select.metric)} {_number(card.get('value'))}"),
         ("batch, seed, workers", f"{run.batch}, {run.seed}, {run.workers}"),
         ("precision", run.precision),
         ("losses", f"GAN {loss.gan}; NGF {loss.ngf_form} over {loss.ngf_region}, against the "
@@ -179,7 +179,9 @@ def _how_trained(card: Mapping[str, Any], run: Run) -> list[str]:
         ("started from", f"another model, digest {_quoted(run.init.digest)}"
                          if run.init else "random weights"),
     ]  # fmt: skip
-    rows += [(f"{name}, by epochs", spans(steps, run.epochs)) for name, steps in run.schedule]
+    rows += [
+        (f"{plain(name)}, by epochs", spans(steps, run.epochs)) for name, steps in run.schedule
+    ]
     return table(("setting", "value"), rows)
 
 
