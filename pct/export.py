@@ -1,5 +1,6 @@
 """The generator as a program without Python, by `torch.export`: a .pt2 file."""
 
+import io
 from pathlib import Path
 
 import torch
@@ -25,5 +26,9 @@ def export_generator(generator: Generator, path: Path) -> None:
         program = export(
             generator.cpu().eval(), (example,), dynamic_shapes=({0: Dim("batch"), **sides},)
         )
-    with renamed(path, suffix=".pt2") as temporary:
-        save(program, temporary)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names folders of this machine
+    content = io.BytesIO()
+    save(program, content)  # to a file, torch would write the temporary name into it
+    with renamed(path) as temporary:
+        temporary.write_bytes(content.getvalue())

@@ -1,8 +1,12 @@
 """The exported program: equal to the generator, of any batch, of sides that divide."""
 
+import zipfile
+from pathlib import Path
+
 import pytest
 import torch
 
+import pct
 from pct.export import export_generator
 from pct.networks import Generator
 from tests.tiny import tiny_run
@@ -34,6 +38,18 @@ def test_the_program_equals_the_generator_bit_for_bit_on_any_batch_and_size(expo
     mr = torch.rand(shape[0], 1, *shape[1:]) * 2 - 1
     with torch.no_grad():
         assert torch.equal(program(mr), generator(mr))
+
+
+def test_the_file_tells_nothing_of_the_machine_that_made_it(tmp_path):
+    generator = generator_of(**FOUR_LEVELS)
+    export_generator(generator, tmp_path / "model.pt2")
+    with zipfile.ZipFile(tmp_path / "model.pt2") as archive:
+        names = archive.namelist()
+        content = b"".join(archive.read(name) for name in names)
+    assert any(name.endswith("models/model.json") for name in names)
+    assert not [name for name in names if "tmp" in name]
+    for folder in (pct.__file__, torch.__file__, str(tmp_path)):
+        assert str(Path(folder).parent).encode() not in content
 
 
 @pytest.mark.parametrize(
