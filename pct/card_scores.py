@@ -22,6 +22,7 @@ FEW = 10
 """Cases below which a mean says little of the next patient."""
 
 _TITLES = ("metric", "unit", "n", "mean", "SD", "worst case", "what it is")
+_NUMBERS = _TITLES[2:6]
 
 
 def score_lines(scores: pd.DataFrame | None, card: Mapping[str, Any]) -> list[str]:
@@ -47,7 +48,7 @@ def _from_cases(scores: pd.DataFrame, seen: Sequence[str] | None) -> list[str]:
     ways = ("mask_backend", "geometry", "background", "metric_version")
     told = ", ".join(f"{plain(way)} {plain(str(first[way]))}" for way in ways)
     told = f"{counted(len(cases), 'case')}, {_learnt_from(cases, seen)}; {told}."
-    return [told + _warning(len(cases)), "", *table(_TITLES, rows)]
+    return [told + _warning(len(cases)), "", *table(_TITLES, rows, numbers=_NUMBERS)]
 
 
 def _from_means(validation: Mapping[str, float]) -> list[str]:
@@ -56,7 +57,11 @@ def _from_means(validation: Mapping[str, float]) -> list[str]:
         _row(name, validation[f"val3d/{name}"], validation.get(f"val3d/{name}_sd", np.nan))
         for name in names
     ]
-    return ["Means over the validation cases; of how many is not known.", "", *table(_TITLES, rows)]
+    return [
+        "Means over the validation cases; of how many is not known.",
+        "",
+        *table(_TITLES, rows, numbers=_NUMBERS),
+    ]
 
 
 def _row(

@@ -145,7 +145,7 @@ def _ranges(prints: Mapping[str, Any]) -> list[str]:
     spacings = prints.get("mr_spacing_mm", [])
     measured = [
         *((f"MR spacing {axis}, mm", r) for axis, r in zip(axes, spacings, strict=False)),
-        *((f"raw MR in the head, {name}", r)
+        *((f"raw MR in the head, percentile {name[1:]}", r)
           for name, r in prints.get("mr_percentiles", {}).items()),
         *([("contrast: where p50 lies from p1 (0) to p99.9 (1)", prints["mr_contrast"])]
           if "mr_contrast" in prints else []),
@@ -157,7 +157,8 @@ def _ranges(prints: Mapping[str, Any]) -> list[str]:
             f"What the MRs of its training were like is {UNKNOWN}: its card has no fingerprint."
         ]
     rows = [(words, *(f"{value:.4g}" for value in r)) for words, r in measured]
-    return table(("of the training cases", "lowest", "middle", "highest"), rows)
+    values = ("lowest", "middle", "highest")
+    return table(("of the training cases", *values), rows, numbers=values)
 
 
 def _how_trained(card: Mapping[str, Any], run: Run) -> list[str]:

@@ -1,12 +1,19 @@
 """Tables, lists and foreign text in Markdown."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table; cells are Markdown themselves."""
-    return [f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *rows)]
+def table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[str] = ()
+) -> list[str]:
+    """The lines of a table; cells are Markdown themselves, `numbers` the titles of columns of them.
+
+    >>> table(["what", "mm"], [["spacing", "1.5"]], numbers=["mm"])
+    ['| what | mm |', '| --- | ---: |', '| spacing | 1.5 |']
+    """
+    rules = ["---:" if title in numbers else "---" for title in titles]
+    return [f"| {' | '.join(row)} |" for row in (titles, rules, *rows)]
 
 
 def bullets(lines: Sequence[str]) -> list[str]:

@@ -65,7 +65,7 @@ def test_every_model_folder_has_a_card_that_tells_what_its_data_were(phantom_dat
     assert cells(card, "MR spacing left-right, mm") == ["4", "4", "4"]
     assert cells(card, "MR spacing foot-head, mm") == ["12", "12", "12"]
     assert f"outside this field of {SIZE * 8} x {SIZE * 8} mm" in card
-    low, middle, high = map(float, cells(card, "raw MR in the head, p50"))
+    low, middle, high = map(float, cells(card, "raw MR in the head, percentile 50"))
     assert 0 < low <= middle <= high
     tissues = [float(cells(card, f"share of the head that is {t} in the CT")[1])
                for t in ("air", "soft", "bone")]  # fmt: skip
