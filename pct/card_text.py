@@ -191,12 +191,14 @@ def _notes(card: Mapping[str, Any]) -> list[str]:
     given = [overridden] if isinstance(overridden, str) else overridden
     lines = [f"**promoted against an objection**: {plain(objection)}" for objection in given]
     lines += [f"note: {plain(card['note'])}"] if card.get("note") else []
-    opened = card.get("test_opened")
-    lines += [
-        f"how often the test set of its data had been opened before: {UNKNOWN}"
-        if opened is None
-        else f"the test set of its data had been opened {counted(opened, 'time')} before"
-    ]
+    opened, own = card.get("test_opened"), card.get("test_opened_for_it")
+    if opened is None:
+        lines.append(f"how often the test set of its data had been opened before: {UNKNOWN}")
+    else:
+        for_it = "" if own is None else f", for this model {counted(own, 'time')}"
+        lines.append(
+            f"its data's test set had been opened {counted(opened, 'time')} before{for_it}"
+        )
     return bullets(lines)
 
 

@@ -116,11 +116,11 @@ def test_without_a_table_the_means_of_the_card_stand_without_a_number_of_cases()
 
 def test_objections_notes_and_openings_of_the_test_set_are_told():
     card = {**CARD, "note": "for the *demo*\n| alone", "overridden": ["mr_leak 0.31"],
-            "test_opened": 1}  # fmt: skip
+            "test_opened": 3, "test_opened_for_it": 1}  # fmt: skip
     text = model_card(content(card=card))
     assert "- **promoted against an objection**: mr\\_leak 0.31\n" in text
     assert "- note: for the \\*demo\\* \\| alone\n" in text
-    assert "- the test set of its data had been opened 1 time before\n" in text
+    assert "- its data's test set had been opened 3 times before, for this model 1 time\n" in text
     assert model_card(content(card={**CARD, "overridden": ""})).count("objection") == 0
 
 
