@@ -166,7 +166,8 @@ def _how_trained(card: Mapping[str, Any], run: Run) -> list[str]:
     size = f"{run.data.size} x {run.data.size} pixels, arm {run.data.arm}"
     rows = [
         ("generator", f"{net.kind}, channels {'-'.join(map(str, net.channels))}, "
-                      f"{net.num_res_units} residual units, {net.norm} norm, head {net.head}"),
+                      f"{counted(net.num_res_units, 'residual unit')}, {net.norm} norm, "
+                      f"head {net.head}"),
         ("slices", size),
         ("epochs", f"{card['epoch']} of {run.epochs}"),
         ("warm-up, with the MR as target", f"{run.warmup_epochs} epochs"),

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +20,7 @@ from data_prep.schema import SliceGrid
 from pct.card_text import SCORES, write_card
 from pct.config import Background, Geometry, Run
 from pct.networks import Generator
+from pct.trust import build_generator, refuse_odd
 
 FORMAT = 1
 
@@ -117,37 +117,23 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> Model:
         ) from error
     run, grid, card = _read_facts(content, folder / FACTS)
     _refuse_changed(content, raw, folder)
-    generator = _generator_of(run, weights, folder)
+    try:
+        generator = build_generator(run.generator, weights)
+    except ValueError as error:
+        raise BadModel(f"{folder}: the weights do not fit its {FACTS}: {error}") from error
     generator.to(device or torch.device("cpu")).eval()
     return Model(generator, run, grid, card)
 
 
 def _refuse_changed(content: dict[str, Any], raw: bytes, folder: Path) -> None:
     known = content.get("weights")
-    expected = known.get("sha256") if isinstance(known, dict) else None
+    expected = known.get("sha256") if isinstance(known, dict) else known
     found = hashlib.sha256(raw).hexdigest()
     if expected not in (None, found):
         raise BadModel(
             f"{folder / WEIGHTS}: has sha256 {found[:16]}, {FACTS} was written for "
             f"{str(expected)[:16]}. It was damaged or replaced: copy or promote the model anew."
         )
-
-
-def _generator_of(run: Run, weights: dict[str, Tensor], folder: Path) -> Generator:
-    """The network with these weights; it is built without memory until they are found to fit."""
-    net = run.generator
-    try:
-        if len(net.channels) * max(1, net.num_res_units) > len(weights):
-            raise RuntimeError(f"{len(weights)} tensors are too few for generator.*")
-        with torch.device("meta"):
-            generator = Generator(net)
-        for name, value in generator.state_dict().items():
-            if name in weights and weights[name].dtype != value.dtype:
-                raise RuntimeError(f"{name} holds {weights[name].dtype}, expected {value.dtype}")
-        generator.load_state_dict(weights, assign=True)
-    except (RuntimeError, TypeError, ValueError) as error:  # sizes that no tensor can have
-        raise BadModel(f"{folder}: the weights do not fit its {FACTS}: {error}") from error
-    return generator
 
 
 def _read_facts(content: Any, path: Path) -> tuple[Run, SliceGrid, dict[str, Any]]:
@@ -159,29 +145,12 @@ def _read_facts(content: Any, path: Path) -> tuple[Run, SliceGrid, dict[str, Any
     try:
         run, grid = Run.model_validate(content["run"]), SliceGrid(**content["grid"])
         card = {**content["card"]}
-        _refuse_odd(run, grid, trial=card["trial"], epoch=card["epoch"])
+        refuse_odd(run, grid, trial=card["trial"], epoch=card["epoch"])
         return run, grid, card
     except (KeyError, TypeError, ValueError) as error:
         raise BadModel(
             f"{path}: lacks what prediction needs ({error}). Promote the model anew."
         ) from error
-
-
-def _refuse_odd(run: Run, grid: SliceGrid, *, trial: Any, epoch: Any) -> None:
-    """A `ValueError` for what this program never writes: a name that is a path, an odd grid."""
-    if not isinstance(trial, str) or not trial or set(trial) & set("/\\\0\n"):
-        raise ValueError(f"trial {trial!r} is no name of a trial")
-    if type(epoch) is not int or epoch < 0:
-        raise ValueError(f"epoch {epoch!r} is no number of epochs")
-    if (grid.arm, grid.size) != (run.data.arm, run.data.size):
-        raise ValueError(
-            f"the grid's slices are {grid.arm!r} of {grid.size!r} pixels, the run's "
-            f"{run.data.arm} of {run.data.size}"
-        )
-    for name in ("pixel_mm", "slice_mm"):
-        step = getattr(grid, name)
-        if not isinstance(step, int | float) or not math.isfinite(step) or step <= 0:
-            raise ValueError(f"the grid's {name} is {step!r}, expected a number above 0")
 
 
 def predicting(

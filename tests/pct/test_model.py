@@ -145,7 +145,9 @@ def test_a_path_that_model_json_names_is_not_opened(folder, tmp_path):
         ({"grid__size": 64}, r"slices are 'resize' of 64 pixels, the run's resize of 32"),
         ({"grid__size": "32"}, r"slices are 'resize' of '32' pixels"),
         ({"grid__arm": "crop"}, r"slices are 'crop' of 32 pixels, the run's resize"),
-        ({"grid__pixel_mm": 0}, r"pixel_mm is 0, expected a number above 0"),
+        ({"grid__pixel_mm": 0}, r"pixel_mm is 0, expected 0\.05 to 50"),
+        ({"grid__pixel_mm": 1e-6}, r"pixel_mm is 1e-06, expected"),
+        ({"grid__size": 10**6, "run__data__size": 10**6}, r"1000000 pixels, expected 4096 at"),
         ({"grid__slice_mm": float("nan")}, r"slice_mm is nan, expected"),
         ({"grid__slice_mm": "4"}, r"slice_mm is '4', expected"),
         ({"card__epoch": "6; rm"}, r"epoch '6; rm' is no number of epochs"),
@@ -190,6 +192,9 @@ def test_a_weight_that_a_disk_has_changed_is_noticed(folder):
     raw[-5] ^= 1  # a bit of a value: the file is as well-formed as before
     path.write_bytes(bytes(raw))
     with pytest.raises(BadModel, match=r"safetensors: has sha256 .*was damaged or replaced: copy"):
+        load_model(folder)
+    edit(folder, weights=["foreign"])
+    with pytest.raises(BadModel, match=r"was written for \['foreign'\]"):
         load_model(folder)
     edit(folder, weights={})
     assert load_model(folder), "a folder of an earlier version does not know its hash"
