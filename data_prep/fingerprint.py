@@ -53,8 +53,7 @@ def fingerprint(data: Path) -> dict[str, Any]:
         "hu_bins": {"first_hu": FIRST_HU, "width_hu": BIN_HU, "count": NUM_BINS},
         "hu": tissue_facts(used),
         "measures": _measures(used),
-        "about": {name: dict(counts) for name in ABOUT
-                  if (counts := Counter(str(row[name]) for row in used if row.get(name)))},
+        "about": _about(used, ABOUT),
         "remarks": [
             {name: row[name] for name in ("subject", "status", "reason")}
             for row in rows
@@ -69,6 +68,8 @@ def training_fingerprint(data: Path) -> dict[str, Any]:
     [lowest, middle, highest] over the training cases: MR spacing in mm along R, A, S; raw MR
     percentiles in the head; `mr_contrast`, where the median lies between the outer two (a ratio, so
     that scanners' scales do not count); share of the head that is air, soft and bone in the CT.
+    `about` counts cases by what is known of their site, scanner and sequence, `masks` by how their
+    heads were outlined.
     """
     table = read_case_table(data).to_pylist()
     rows = [row for row in table if row["split"] == "train" and row["status"] != "refused"]
@@ -84,6 +85,8 @@ def training_fingerprint(data: Path) -> dict[str, Any]:
         "mr_percentiles": dict(zip(("p1", "p50", "p99.9"), _ranges(mr), strict=True)),
         "mr_contrast": _ranges(((middle - low) / (high - low))[:, None])[0],
         "hu_share": dict(zip(TISSUES, shares, strict=False)),
+        "masks": dict(Counter(row["mask_backend"] for row in rows)),
+        "about": _about(rows, [name for name in ABOUT if name != "diagnosis"]),
     }
 
 
@@ -130,6 +133,12 @@ def _ranges(rows: Sequence[Sequence[float]] | NDArray[np.float64]) -> list[list[
 def _measures(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     known = {name: [v for row in rows if (v := row.get(name)) is not None] for name in MEASURES}
     return {name: _ranges([[v] for v in values])[0] for name, values in known.items() if values}
+
+
+def _about(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many cases have which value, of the columns that are known for any of them."""
+    known = {name: Counter(str(row[name]) for row in rows if row.get(name)) for name in names}
+    return {name: dict(counts) for name, counts in known.items() if counts}
 
 
 def _spread(low_middle_high: list[float], form: str) -> str:

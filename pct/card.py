@@ -9,6 +9,8 @@ from data_prep.shards import read_manifest
 from pct.config import Run
 from pct.given import trained_on
 
+SPLITS = ("train", "val", "test")
+
 INTENDED_USE = "Research only. Not a medical device; not for treatment planning."
 
 
@@ -19,6 +21,7 @@ def make_card(
 
     `value` is that of the selection metric; `trained_on` are all cases it has learnt from, with a
     given model's; `fingerprint` is what its training data look like, for prediction to compare.
+    `cases` and `slices` are the data's, by split.
     """
     manifest = read_manifest(data)
     return {
@@ -28,6 +31,8 @@ def make_card(
         "value": value,
         "data_digest": manifest.digest,
         "split_sha": manifest.split_sha,
+        "cases": {split: manifest.num_cases[split] for split in SPLITS},
+        "slices": {split: manifest.num_slices[split] for split in SPLITS},
         "trained_on": trained_on(run, data),
         "fingerprint": training_fingerprint(data),
         "software": {name: version(name) for name in ("pct-sweeps", "torch", "monai")},

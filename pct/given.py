@@ -18,7 +18,7 @@ def settle_init(init: Given) -> Given:
     folder = find_model(init.model).resolve()
     model = load_model(folder)
     _seen_by(model, init)
-    return Given(model=str(folder), digest=weights_digest(model.generator))
+    return Given(model=str(folder), digest=identity_of(model.generator))
 
 
 def load_given(init: Given, generator: Generator) -> None:
@@ -27,7 +27,7 @@ def load_given(init: Given, generator: Generator) -> None:
     Networks of another shape, or weights changed meanwhile, raise `BadModel`.
     """
     given = load_model(Path(init.model)).generator
-    if weights_digest(given) != init.digest:
+    if identity_of(given) != init.digest:
         raise BadModel(
             f"{init.model}: its weights have changed since this run began. Give the model that "
             "it began with, or begin another run."
@@ -59,8 +59,12 @@ def _seen_by(model: Model, init: Given) -> set[str]:
     return set(model.card["trained_on"])
 
 
-def weights_digest(generator: Generator) -> str:
-    """sha256 over names and values of all weights."""
+def identity_of(generator: Generator) -> str:
+    """sha256 over names and values of all weights.
+
+    Stored runs hold it in their identity, as the test set's ledger holds `pct.model.weights_digest`
+    of values alone: neither can become the other without orphaning what is stored.
+    """
     digest = hashlib.sha256()
     for name, value in sorted(generator.state_dict().items()):
         digest.update(name.encode())

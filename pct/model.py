@@ -1,23 +1,31 @@
 """A model folder: weights without pickle, and all that prediction must know, as JSON."""
 
+import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import torch as safetensors
 from torch import Tensor
 
 from data_prep.errors import PctError
 from data_prep.schema import SliceGrid
+from pct.card_text import SCORES, write_card
 from pct.config import Background, Geometry, Run
 from pct.networks import Generator
+from pct.trust import build_generator, refuse_odd
 
 FORMAT = 1
+
+WEIGHTS = "generator.safetensors"
+FACTS = "model.json"
 
 
 class BadModel(PctError):
@@ -43,46 +51,89 @@ class Model:
         """Trial and epoch, for tables."""
         return f"{self.card['trial']}@{self.card['epoch']}"
 
+    @property
+    def digest(self) -> str:
+        """The start of a hash of its weights, by which the test set's ledger knows it."""
+        return weights_digest(self.generator.state_dict())
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """Sixteen digits of the sha256 over the values of all weights, in the network's own order."""
+    digest = hashlib.sha256()
+    for weight in weights.values():
+        digest.update(weight.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
 
 def save_model(
-    folder: Path, weights: dict[str, Tensor], *, run: Run, grid: SliceGrid, card: dict[str, Any]
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    *,
+    run: Run,
+    grid: SliceGrid,
+    card: dict[str, Any],
+    scores: pd.DataFrame | None = None,
 ) -> None:
-    """Write `generator.safetensors` and `model.json` under a temporary name, then rename."""
+    """Write a model folder under a temporary name, then rename it.
+
+    It holds `generator.safetensors`, `model.json`, the validation `scores` if given, and of these
+    `model_card.md`.
+    """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file(
-        {k: v.contiguous().cpu() for k, v in weights.items()}, temporary / "generator.safetensors"
-    )
+    raw = safetensors.save({name: value.contiguous().cpu() for name, value in weights.items()})
+    (temporary / WEIGHTS).write_bytes(raw)
     content = {
         "format": FORMAT,
         "run": run.model_dump(mode="json"),
         "grid": asdict(grid),
         "card": card,
+        "weights": {"digest": weights_digest(weights), "sha256": hashlib.sha256(raw).hexdigest()},
     }
-    (temporary / "model.json").write_text(json.dumps(content, indent=1, sort_keys=True))
+    (temporary / FACTS).write_text(json.dumps(content, indent=1, sort_keys=True))
+    if scores is not None:
+        scores.to_parquet(temporary / SCORES)
+    write_card(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 
 
 def load_model(folder: Path, *, device: torch.device | None = None) -> Model:
-    """Read a model folder. Anything missing, torn or foreign is a `BadModel` naming the file."""
+    """Read a model folder. Anything missing, torn or foreign is a `BadModel` naming the file.
+
+    It runs no code from the folder, opens no path that its files name, and takes no more memory
+    than its weights do, whatever `model.json` says. Of other weights than `model.json` was
+    written with it says so; model folders that do not know theirs are taken as they are.
+    """
     try:
-        content = json.loads((folder / "model.json").read_text())
-        weights = load_file(folder / "generator.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+        content = json.loads((folder / FACTS).read_text())
+        raw = (folder / WEIGHTS).read_bytes()
+        weights = safetensors.load(raw)
+    except (OSError, ValueError, RecursionError, KeyError, SafetensorError) as error:
         raise BadModel(
-            f"{folder}: no model folder ({error}). Expected generator.safetensors and "
-            "model.json, as `pct promote` writes them."
+            f"{folder}: no model folder ({error}). Expected {WEIGHTS} and "
+            f"{FACTS}, as `pct promote` writes them."
         ) from error
-    run, grid, card = _read_facts(content, folder / "model.json")
-    generator = Generator(run.generator)
+    run, grid, card = _read_facts(content, folder / FACTS)
+    _refuse_changed(content, raw, folder)
     try:
-        generator.load_state_dict(weights)
-    except RuntimeError as error:
-        raise BadModel(f"{folder}: the weights do not fit its model.json: {error}") from error
+        generator = build_generator(run.generator, weights)
+    except ValueError as error:
+        raise BadModel(f"{folder}: the weights do not fit its {FACTS}: {error}") from error
     generator.to(device or torch.device("cpu")).eval()
     return Model(generator, run, grid, card)
+
+
+def _refuse_changed(content: dict[str, Any], raw: bytes, folder: Path) -> None:
+    known = content.get("weights")
+    expected = known.get("sha256") if isinstance(known, dict) else known
+    found = hashlib.sha256(raw).hexdigest()
+    if expected not in (None, found):
+        raise BadModel(
+            f"{folder / WEIGHTS}: has sha256 {found[:16]}, {FACTS} was written for "
+            f"{str(expected)[:16]}. It was damaged or replaced: copy or promote the model anew."
+        )
 
 
 def _read_facts(content: Any, path: Path) -> tuple[Run, SliceGrid, dict[str, Any]]:
@@ -93,8 +144,9 @@ def _read_facts(content: Any, path: Path) -> tuple[Run, SliceGrid, dict[str, Any
         )
     try:
         run, grid = Run.model_validate(content["run"]), SliceGrid(**content["grid"])
-        card = content["card"]
-        return run, grid, {**card, "trial": card["trial"], "epoch": card["epoch"]}
+        card = {**content["card"]}
+        refuse_odd(run, grid, trial=card["trial"], epoch=card["epoch"])
+        return run, grid, card
     except (KeyError, TypeError, ValueError) as error:
         raise BadModel(
             f"{path}: lacks what prediction needs ({error}). Promote the model anew."

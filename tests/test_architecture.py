@@ -128,14 +128,32 @@ def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
             yield ast.unparse(node.func), node
 
 
+UNPICKLERS = {
+    "pickle.load", "pickle.loads", "eval", "exec", "pd.read_pickle", "joblib.load",
+    "cloudpickle.load", "cloudpickle.loads", "torch.jit.load", "torch.export.load",
+    "yaml.load", "yaml.unsafe_load",
+}  # fmt: skip
+"""Calls that run code of the file they read."""
+
+
 def test_nothing_is_unpickled():
     for path in SOURCES:
         for name, node in calls(path):
             where = f"{name_of(path)}:{node.lineno}"
-            assert name not in ("pickle.load", "pickle.loads", "eval", "exec"), where
+            assert name not in UNPICKLERS, where
+            options = {k.arg: ast.unparse(k.value) for k in node.keywords}
+            assert options.get("weights_only", "True") == "True", where
+            assert options.get("allow_pickle", "False") == "False", where
             if name == "torch.load":
-                options = {k.arg: ast.unparse(k.value) for k in node.keywords}
-                assert options.get("weights_only") == "True", where
+                assert "weights_only" in options, where
+            if name.endswith("np.load"):
+                assert "allow_pickle" in options, where
+
+
+def test_no_file_asks_to_unpickle_whatever_comes():
+    """In documents, recipes and scripts too, where no call can be read."""
+    asked = re.compile(r"weights_only\s*=\s*Fal" + r"se|allow_pickle\s*=\s*Tr" + r"ue")
+    assert [name_of(path) for path in committed() if asked.search(path.read_text())] == []
 
 
 def test_no_exception_is_caught_whatever_it_is():

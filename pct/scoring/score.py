@@ -1,6 +1,5 @@
 """3D scores of a model, a row a case and metric."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,7 +110,4 @@ def table(scores: Sequence[Score]) -> pd.DataFrame:
 
 def entrant_of(model: Model) -> Entrant:
     """A model as an entrant: trial@epoch, and the start of a hash of its weights."""
-    digest = hashlib.sha256()
-    for weight in model.generator.state_dict().values():
-        digest.update(weight.cpu().numpy().tobytes())
-    return Entrant(model.name, digest.hexdigest()[:16])
+    return Entrant(model.name, model.digest)
