@@ -28,7 +28,7 @@ def solid(tissue: Mask, spacing_mm: NDArray[Any]) -> Mask:
 def dilate(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
     """All within `radius_mm` of the mask; nothing of an empty one."""
     out = np.zeros_like(mask)
-    for near in boxes(mask, margin=np.ceil(radius_mm / spacing_mm).astype(int)):
+    for near in boxes(mask, margin=[int(np.ceil(radius_mm / one)) for one in spacing_mm]):
         distance = ndimage.distance_transform_edt(~mask[near], sampling=spacing_mm)
         out[near] = distance <= radius_mm
     return out
