@@ -14,9 +14,11 @@ for where training's grid lies.
 One thread; CPU seconds a slice of the MR, the median of rounds in turn, each second one backwards,
 where tiles are timed on the middle 16 slices. `same work` keeps whole HU before they are laid back,
 and takes what lies beyond the MR for its darkest value, the loop for its rim, which normalisation
-carries into the slice: it exits with 1 where they are more than 5 HU apart 8 mm from the rim. Then the peak memory above the MR, of
-each in a process of its own, with sagittal and tilted volumes too; tiles do not overlap there,
-which makes them fewer, not more at a time. `--slices N` keeps it short: the middle N slices alone.
+carries into the slice: it exits with 1 where they are more than 5 HU apart, 8 mm from the rim.
+
+Then the peak memory above the MR, of each in a process of its own, with sagittal and tilted volumes
+too; tiles do not overlap there, which makes them fewer, not more at a time. `--slices N` keeps it
+short: the middle N slices alone, and other ratios, since the head takes its time in either.
 """
 
 import argparse
