@@ -1,5 +1,6 @@
 """One solid body out of a thresholded volume: opened, closed, filled, in full resolution."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,32 +21,29 @@ def solid(tissue: Mask, spacing_mm: NDArray[Any]) -> Mask:
     Nothing is left of a mask that is nowhere thicker than the opening.
     """
     core = _largest(_erode(tissue, THIN_MM, spacing_mm))
-    body = np.zeros_like(tissue)
-    margin = np.ceil(3 * THIN_MM / spacing_mm).astype(int)
-    for box in ndimage.find_objects(core.view(np.uint8)):
-        wide = tuple(
-            slice(max(0, one.start - more), one.stop + more)
-            for one, more in zip(box, margin, strict=True)
-        )
-        near = tissue[wide] & dilate(core[wide], 3 * THIN_MM, spacing_mm)
-        body[wide] = close(_largest(near), GAP_MM, spacing_mm)
-    return fill(body)
+    near = tissue & dilate(core, 3 * THIN_MM, spacing_mm)
+    return fill(close(_largest(near), GAP_MM, spacing_mm))
 
 
 def dilate(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
     """All within `radius_mm` of the mask; nothing of an empty one."""
-    if not mask.any():
-        return mask
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing_mm) <= radius_mm)
+    out = np.zeros_like(mask)
+    for near in boxes(mask, margin=[int(np.ceil(radius_mm / one)) for one in spacing_mm]):
+        distance = ndimage.distance_transform_edt(~mask[near], sampling=spacing_mm)
+        out[near] = distance <= radius_mm
+    return out
 
 
 def close(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
     """Bridge gaps of up to twice `radius_mm`; beyond the border lies nothing."""
     margin = [int(np.ceil(radius_mm / one)) + 1 for one in spacing_mm]
-    padded = dilate(np.pad(mask, [(one, one) for one in margin]), radius_mm, spacing_mm)
-    inside = ndimage.distance_transform_edt(padded, sampling=spacing_mm) > radius_mm
     i, j, k = (slice(one, -one) for one in margin)
-    return np.asarray(inside[i, j, k] | mask)
+    out = mask.copy()
+    for box in boxes(mask):
+        padded = dilate(np.pad(mask[box], [(one, one) for one in margin]), radius_mm, spacing_mm)
+        inside = ndimage.distance_transform_edt(padded, sampling=spacing_mm) > radius_mm
+        out[box] |= inside[i, j, k]
+    return out
 
 
 def fill(mask: Mask, *, most: float = np.inf) -> Mask:
@@ -53,13 +51,16 @@ def fill(mask: Mask, *, most: float = np.inf) -> Mask:
 
     Those of more than `most` pixels stay open.
     """
-    filled = np.empty_like(mask)
-    for k in range(mask.shape[2]):
-        labels, count = ndimage.label(~mask[..., k])
-        hole = np.bincount(labels.ravel(), minlength=count + 1) <= most
-        hole[labels[[0, -1]]] = hole[labels[:, [0, -1]]] = False
-        hole[0] = True  # the mask itself
-        filled[..., k] = hole[labels]
+    filled = np.zeros_like(mask)
+    for box in boxes(mask):
+        part = np.ascontiguousarray(mask[box].transpose(2, 0, 1))  # slices in one piece: faster
+        for one in part:
+            labels, count = ndimage.label(~one)
+            hole = np.bincount(labels.ravel(), minlength=count + 1) <= most
+            hole[labels[[0, -1]]] = hole[labels[:, [0, -1]]] = False
+            hole[0] = True  # the mask itself
+            one[...] = hole[labels]
+        filled[box] = part.transpose(1, 2, 0)
     return filled
 
 
@@ -86,17 +87,32 @@ def refine(coarse: Mask, step: tuple[int, ...], *, where: Mask, never: Mask | No
 def enlarge(coarse: NDArray[Any], shape: tuple[int, ...], step: tuple[int, ...]) -> NDArray[Any]:
     """Repeat each block's value `step` times along the axes, cut to `shape`."""
     out = coarse
-    for axis, factor in enumerate(step):
-        out = np.repeat(out, factor, axis=axis)
+    for axis in (2, 1, 0):  # the axis whose repeats are copied in one piece last: faster
+        out = np.repeat(out, step[axis], axis=axis)
     i, j, k = shape
     return out[:i, :j, :k]
 
 
+def boxes(mask: Mask, *, margin: Sequence[int] = (0, 0, 0)) -> Iterator[tuple[slice, ...]]:
+    """The box of a mask and `margin` voxels around it, within the volume; none of an empty mask.
+
+    All there is to look at: on a volume that a head fills by a third it saves two.
+    """
+    for box in ndimage.find_objects(mask.view(np.uint8)):
+        yield tuple(
+            slice(max(0, one.start - more), one.stop + more)
+            for one, more in zip(box, margin, strict=True)
+        )
+
+
 def _erode(mask: Mask, radius_mm: float, spacing_mm: NDArray[Any]) -> Mask:
     # The field of view may cut the head: beyond the border counts as more of the same.
-    padded = np.pad(mask, 1, mode="edge")
-    distance = ndimage.distance_transform_edt(padded, sampling=spacing_mm)
-    return np.asarray(distance > radius_mm)[1:-1, 1:-1, 1:-1]
+    out = np.zeros_like(mask)
+    for near in boxes(mask, margin=(1, 1, 1)):
+        padded = np.pad(mask[near], 1, mode="edge")
+        distance = ndimage.distance_transform_edt(padded, sampling=spacing_mm)
+        out[near] = (distance > radius_mm)[1:-1, 1:-1, 1:-1]
+    return out
 
 
 def _largest(mask: Mask) -> Mask:

@@ -13,6 +13,7 @@ from torch import Tensor
 from data_prep.errors import PctError
 from data_prep.intensity import AIR_HU, AIR_UNIT, mr_to_unit, mr_window, unit_to_hu
 from data_prep.masks import head_from_mr
+from data_prep.outline import boxes
 from data_prep.volume import Grid, Volume, from_ras, pad_ends, ras_grid, resample, to_ras
 from pct.geometry import network_grid
 from pct.model import Model
@@ -123,8 +124,12 @@ def _lay(pct_hu: Volume, grid: Grid, *, only: list[Volume]) -> Volume:
 
 
 def _widened(head: Volume) -> Volume:
-    reach = [2 * round(BACKGROUND_MM / step) + 1 for step in head.spacing_mm]
-    return head.with_array(ndimage.maximum_filter(head.array, size=reach))
+    reach = [round(BACKGROUND_MM / step) for step in head.spacing_mm]
+    wide = np.zeros_like(head.array)
+    for near in boxes(head.array, margin=reach):
+        size = [2 * one + 1 for one in reach]
+        wide[near] = ndimage.maximum_filter(head.array[near], size=size)
+    return head.with_array(wide)
 
 
 @torch.no_grad()
