@@ -1,0 +1,165 @@
+"""The header of a pseudo-CT: whose it is, as its MR says, and what it is, as we say."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pydicom
+from pydicom.config import disable_value_validation
+from pydicom.uid import CTImageStorage
+
+from data_prep.dicom_census import BadSeries, SeriesCensus, read_header
+from data_prep.words import counted
+
+PATIENT = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "TypeOfPatientID", "PatientBirthDate",
+    "PatientBirthTime", "PatientSex", "OtherPatientIDs", "OtherPatientNames", "EthnicGroup",
+    "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+)  # fmt: skip
+"""The patient module, but for its comments in free text."""
+
+STUDY = (
+    "StudyInstanceUID", "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID",
+    "AccessionNumber", "StudyDescription", "PatientAge", "PatientSize", "PatientWeight",
+)  # fmt: skip
+"""The study modules, so that the study is the same whichever of its series is asked."""
+
+PLACE = ("PatientPosition", "BodyPartExamined")
+LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+"""What was once compressed with a loss must say so for ever after."""
+
+EMPTY = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
+    "ReferringPhysicianName", "StudyID", "AccessionNumber", "PatientPosition",
+    "PositionReferenceIndicator", "KVP", "AcquisitionNumber",
+)  # fmt: skip
+"""What DICOM wants to be there even where nothing is known (type 2)."""
+
+_SOURCE_IMAGE = ("121322", "DCM", "Source image for image processing operation")
+_WINDOW_HU = ("40", "400")
+"""Centre and width: soft tissue, with bone at its upper end."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Who made a pseudo-CT."""
+
+    name: str
+    """Of the model: trial@epoch."""
+    digest: str
+    """Of its weights."""
+    address: str
+    """Where it came from."""
+    software: str
+    """Name and version of the program."""
+
+
+def header_of(like: SeriesCensus, maker: Maker, frame_uid: str | None) -> pydicom.Dataset:
+    """What all slices of a pseudo-CT share, but for their grid and the series' UID.
+
+    Patient, study, position and frame of reference (or another, `frame_uid`) are those of the MR
+    `like`, as they stand there; of private tags and of how the MR was taken, nothing. What DICOM
+    wants and the MR lacks stays empty. An MR without a study, a frame or instance UIDs raises
+    `BadSeries`.
+    """
+    found = _read(like, frame_uid)
+    dataset = pydicom.Dataset()
+    # A value that breaks DICOM's rules is the MR's own; a warning would quote it.
+    with disable_value_validation():
+        for keyword in ("SpecificCharacterSet", *PATIENT, *STUDY, *PLACE, *LOSSY):
+            if keyword in found:
+                dataset[keyword] = found[keyword]
+    dataset.FrameOfReferenceUID = frame_uid or found.FrameOfReferenceUID
+    if dataset.FrameOfReferenceUID == found.get("FrameOfReferenceUID"):
+        dataset.PositionReferenceIndicator = found.get("PositionReferenceIndicator")
+    for keyword in EMPTY:
+        if keyword not in dataset:
+            setattr(dataset, keyword, None)
+    if not dataset.get("BodyPartExamined"):
+        dataset.BodyPartExamined = "HEAD"  # without one, DICOM asks which side of the body it is
+    dataset.SeriesNumber = _series_number(found)
+    dataset.SourceImageSequence = _sources(like)
+    _tell(dataset, maker)
+    dataset.remove_private_tags()
+    return dataset
+
+
+def _read(like: SeriesCensus, frame_uid: str | None) -> pydicom.Dataset:
+    """The tags that are kept, of the first slice, once it is known that they can be."""
+    tags = ("SpecificCharacterSet", *PATIENT, *STUDY, *PLACE, *LOSSY, "SeriesNumber")
+    with disable_value_validation():
+        found = read_header(
+            like.slices[0].file, *tags, "FrameOfReferenceUID", "PositionReferenceIndicator"
+        )
+    if found is None:
+        raise BadSeries(like.folder, ["its first slice is no DICOM file any more"])
+    reasons = []
+    if not found.get("StudyInstanceUID"):
+        reasons.append("no StudyInstanceUID, under which a pseudo-CT is filed")
+    num_frames = len({item.frame_uid for item in like.slices})
+    if not frame_uid and (num_frames > 1 or not found.get("FrameOfReferenceUID")):
+        told = f"{num_frames} frames of reference" if num_frames > 1 else "no FrameOfReferenceUID"
+        reasons.append(f"{told}, so a pseudo-CT has no known place in the patient")
+    if reasons:
+        raise BadSeries(like.folder, reasons)
+    return found
+
+
+def _sources(like: SeriesCensus) -> list[pydicom.Dataset]:
+    """A reference to every slice of the MR: its window and its head are found in all of them."""
+    headers = [read_header(item.file, "SOPClassUID", "SOPInstanceUID") for item in like.slices]
+    known = [header for header in headers if header and header.get("SOPInstanceUID")]
+    if len(known) < len(headers):
+        num = counted(len(headers) - len(known), "slice")
+        raise BadSeries(like.folder, [f"{num} without a SOPInstanceUID to refer to"])
+    purpose = pydicom.Dataset()
+    purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = _SOURCE_IMAGE
+    references = []
+    for header in known:
+        reference = pydicom.Dataset()
+        reference.ReferencedSOPClassUID = header.SOPClassUID
+        reference.ReferencedSOPInstanceUID = header.SOPInstanceUID
+        reference.PurposeOfReferenceCodeSequence = [purpose]
+        references.append(reference)
+    return references
+
+
+def _series_number(found: pydicom.Dataset) -> int:
+    """Far from the MR's, and another for each MR of a study of fewer than 10,000."""
+    try:
+        return (int(found.get("SeriesNumber") or 0) + 5000) % 10000
+    except (TypeError, ValueError):  # words for a number
+        return 5000
+
+
+def _tell(dataset: pydicom.Dataset, maker: Maker) -> None:
+    """What the images are, who made them and when; how pixels are stored."""
+    now = datetime.now()
+    told: dict[str, object] = {
+        "SOPClassUID": CTImageStorage, "Modality": "CT",
+        "ImageType": ["DERIVED", "SECONDARY", "AXIAL"], "ContentQualification": "RESEARCH",
+        "SeriesDescription": "RESEARCH pseudo-CT",
+        "ImageComments": "Pseudo-CT made from MR for research. Not for clinical use.",
+        "DerivationDescription": _plain(
+            f"Pseudo-CT in HU made from MR by the model {maker.name} (sha256 {maker.digest}, from "
+            f"{maker.address}) with {maker.software}. For research only.", 1024
+        ),
+        "Manufacturer": "pct-sweeps", "ManufacturerModelName": _plain(maker.name, 64),
+        "SoftwareVersions": _plain(maker.software, 64), "BurnedInAnnotation": "NO",
+        "WindowCenter": _WINDOW_HU[0], "WindowWidth": _WINDOW_HU[1], "RescaleType": "HU",
+        "RescaleSlope": "1", "RescaleIntercept": "0", "SamplesPerPixel": 1, "BitsAllocated": 16,
+        "PhotometricInterpretation": "MONOCHROME2", "BitsStored": 16, "HighBit": 15,
+        "PixelRepresentation": 1,
+    }  # fmt: skip
+    for keyword in ("InstanceCreation", "Series", "Content"):
+        told |= {f"{keyword}Date": f"{now:%Y%m%d}", f"{keyword}Time": f"{now:%H%M%S}"}
+    for keyword, value in told.items():
+        setattr(dataset, keyword, value)
+
+
+def _plain(text: str, length: int) -> str:
+    """Text that any character set can hold and that is one value, cut to `length`.
+
+    >>> _plain("models:/müll" + chr(92) + "pct@champion", 17)
+    'models:/m?ll/pct@'
+    """
+    return text.encode("ascii", "replace").decode().replace("\\", "/")[:length]

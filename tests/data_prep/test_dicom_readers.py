@@ -1,0 +1,100 @@
+"""What programs of others make of our series: pip's readers always, Debian's where installed."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813  SimpleITK's own abbreviation
+from dicom2nifti.convert_dicom import dicom_series_to_nifti
+
+from data_prep.dicom import census, read_series
+from data_prep.dicom_ct import Maker, axial_grid_of, series_grid, write_ct
+from data_prep.volume import Volume, from_ras, load_nifti
+from tests.data_prep.mr_series import ORIENTATIONS, assert_same_place, write_mr
+
+MAKER = Maker("t003@70", "ab" * 32, "models:/pct@champion", "pct-sweeps 0.1.0")
+
+
+@pytest.fixture(params=ORIENTATIONS)
+def orientation(request):
+    return request.param
+
+
+@pytest.fixture(params=["the MR's grid", "axial order"])
+def written(request, orientation, tmp_path):
+    """The folder of a series, and the pseudo-CT that was written to it."""
+    series = census(write_mr(tmp_path / "mr", ORIENTATIONS[orientation]))
+    grid = series_grid(series)
+    raw = from_ras(read_series(series.folder), grid)
+    if request.param == "axial order":
+        raw = from_ras(read_series(series.folder), axial_grid_of(grid))
+    pct = raw.with_array(raw.array.astype(np.int16) - 1000)
+    return write_ct(pct, tmp_path / "ct", like=series, maker=MAKER).folder, pct
+
+
+def by_simpleitk(folder):
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    image = reader.Execute()
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    return Volume(sitk.GetArrayFromImage(image).T, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+
+
+def test_simpleitk_sees_every_voxel_where_it_was(written):
+    folder, pct = written
+    assert_same_place(by_simpleitk(folder), pct, hu=0.5)
+
+
+def test_dicom2nifti_sees_every_voxel_where_it_was(written, tmp_path):
+    folder, pct = written
+    dicom_series_to_nifti(str(folder), str(tmp_path / "ct.nii.gz"), reorient_nifti=False)
+    assert_same_place(load_nifti(tmp_path / "ct.nii.gz"), pct, hu=0.5)
+
+
+def run(program, *arguments):
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.debian
+def test_dcm2niix_sees_every_voxel_where_it_was(written, tmp_path):
+    folder, pct = written
+    told = run("dcm2niix", "-z", "n", "-f", "ct", "-o", tmp_path, folder)
+    warned = [line for line in told.splitlines() if "Warning" in line]
+    assert [line for line in warned if "(0008,0070)" not in line] == []  # a maker it does not know
+    assert_same_place(load_nifti(tmp_path / "ct.nii"), pct, hu=0.5)
+
+
+@pytest.mark.debian
+def test_dciodvfy_finds_no_error(written):
+    for file in sorted(written[0].iterdir()):
+        told = run("dciodvfy", file)
+        assert "CTImage" in told
+        assert "Error" not in told
+
+
+@pytest.mark.debian
+def test_dciodvfy_finds_no_error_where_the_mr_says_little(tmp_path):
+    told_by_few = (
+        "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
+        "StudyID", "AccessionNumber", "ReferringPhysicianName", "BodyPartExamined",
+        "PositionReferenceIndicator", "SpecificCharacterSet",
+    )  # fmt: skip
+    series = census(write_mr(tmp_path / "mr", without=told_by_few))
+    pct = Volume(np.zeros((4, 3, 2), np.int16), series_grid(series).affine)
+    write_ct(pct, tmp_path / "ct", like=series, maker=MAKER)
+    told = run("dciodvfy", tmp_path / "ct" / "ct-0001.dcm")
+    assert "CTImage" in told
+    assert "Error" not in told
+
+
+@pytest.mark.debian
+def test_dcentvfy_finds_mr_and_pseudo_ct_of_one_patient_and_study(written):
+    folder, _ = written
+    mr = folder.with_name("mr")
+    assert run("dcentvfy", *sorted(folder.iterdir()), *sorted(mr.iterdir())) == ""
