@@ -1,0 +1,139 @@
+"""One MR to a pseudo-CT, DICOM or NIfTI, with a picture and a record of its quality beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from data_prep.atomic import renamed
+from data_prep.dicom_ct import BadTarget, Maker, write_ct
+from data_prep.volume import Volume, save_nifti
+from pct.model import Model
+from pct.prediction.grids import GridName, grid_onto, own_grid
+from pct.prediction.picture import qc_picture
+from pct.prediction.quality import Check, look_over
+from pct.prediction.record import (
+    Made,
+    as_json,
+    beside,
+    checks_in,
+    is_nifti,
+    output_facts,
+    record_of,
+)
+from pct.prediction.series import BadSource, has_dicom
+from pct.prediction.sources import Kind, Mr, MrFiles, read_mr, sha256_of_mr
+from pct.prediction.volume import OnSlices, predict_prepared, prepare
+from pct.scoring.score import entrant_of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks of a pseudo-CT, or of each of many."""
+
+    kind: Kind | None = None
+    """Of many, what each is to be; None: as its MR is."""
+    grid: GridName | None = None
+    onto: Path | None = None
+    """A volume whose grid it shall have."""
+    series: str = ""
+    """Part of the description of the MR series to take."""
+    keep: bool = False
+    """Leave one alone that is whole and was made from this MR by this model in this way."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A pseudo-CT that is there, and what to say of it."""
+
+    shape: tuple[int, int, int]
+    warnings: tuple[str, ...]
+    """A sentence for each check that failed."""
+    range_hu: tuple[int, int] | None = None
+    """Lowest and highest value; None of one that was kept, for it was not read."""
+
+
+def maker_of(model: Model, address: str) -> Maker:
+    """Who makes the pseudo-CTs: trial@epoch, a digest of the weights, and where they were found."""
+    entrant = entrant_of(model)
+    software = ", ".join(f"{name} {version(name)}" for name in ("pct-sweeps", "torch", "monai"))
+    return Maker(entrant.name, entrant.digest, address, software)
+
+
+def predict_one(
+    model: Model,
+    source: MrFiles,
+    target: Path,
+    *,
+    maker: Maker,
+    asked: Asked,
+    on_slices: OnSlices = lambda done, total: None,
+) -> Predicted:
+    """Read an MR, predict, look it over and write: NIfTI by the target's name, else a CT series.
+
+    What was there before stays until all is written. A folder that holds anything but this very
+    series is a `BadTarget`; a DICOM series of a NIfTI MR, which has no patient, a `BadSource`.
+    """
+    expect_fitting(source, target)
+    made = _made(model, maker, source, target=target, asked=asked)
+    if asked.keep and (record := record_of(target, made)) is not None:
+        i, j, k = record["output"]["shape"]
+        return Predicted((i, j, k), words_of(checks_in(record)))
+    mr = read_mr(source)
+    out = grid_onto(asked.onto, mr, made.kind) if asked.onto else own_grid(mr, made.grid, made.kind)
+    prepared = prepare(model, mr.volume, onto=out.given)
+    pct = predict_prepared(model, prepared, out.grid, on_slices)
+    checks = look_over(model, prepared, pct)
+    with renamed(beside(target, "json")) as facts, renamed(beside(target, "png")) as picture:
+        picture.write_bytes(qc_picture(prepared, pct, checks))
+        series_uid = _write(pct, target, mr, maker=maker, frame_uid=out.frame_uid)
+        written = output_facts(pct, series_uid)
+        facts.write_text(as_json(made, maker, prepared, checks, written), encoding="utf-8")
+    low, high = int(pct.array.min()), int(pct.array.max())
+    return Predicted(pct.grid.shape, words_of(checks), (low, high))
+
+
+def expect_fitting(source: MrFiles, target: Path) -> None:
+    """Raise `BadSource` for a target that would overwrite its MR, or lacks what it needs."""
+    if source.kind == "nifti" and not is_nifti(target):
+        advice = f"Give the MR's DICOM series, or write NIfTI: --to {target}.nii.gz."
+        lacks = "NIfTI has no patient, study or frame of reference for a DICOM series"
+        raise BadSource(source.place, lacks, advice)
+    place, to = source.place.resolve(), target.resolve()
+    inside = source.kind == "dicom" and not is_nifti(target) and place in to.parents
+    if inside or to in (place, *(file.resolve() for file in source.files)):
+        advice = "Name a place outside it with --to."
+        raise BadSource(source.place, "the pseudo-CT would lie in its own MR", advice)
+    usable = target.is_dir() and (has_dicom(target) or not any(target.iterdir()))
+    if target.exists() and usable == is_nifti(target):
+        found = "a folder" if target.is_dir() else "a file"
+        raise BadTarget(f"{target}: {found} of something else. Name another place with --to.")
+
+
+def words_of(checks: Sequence[Check]) -> tuple[str, ...]:
+    """A sentence for each check that failed."""
+    return tuple(check.words for check in checks if not check.ok)
+
+
+def _made(model: Model, maker: Maker, source: MrFiles, *, target: Path, asked: Asked) -> Made:
+    kind: Kind = "nifti" if is_nifti(target) else "dicom"
+    return Made(
+        digest=maker.digest,
+        geometry=model.run.geometry,
+        background=model.run.background,
+        mr_sha256=sha256_of_mr(source),
+        kind=kind,
+        grid="onto" if asked.onto else asked.grid or ("axial" if kind == "dicom" else "mr"),
+        software=maker.software,
+    )
+
+
+def _write(pct: Volume, target: Path, mr: Mr, *, maker: Maker, frame_uid: str | None) -> str | None:
+    """Write a pseudo-CT, which never stands beside the record of another; UID of its series."""
+    if is_nifti(target) or not target.exists():
+        for end in ("json", "png"):
+            beside(target, end).unlink(missing_ok=True)
+    if mr.series is None or is_nifti(target):
+        save_nifti(pct, target)
+        return None
+    return write_ct(pct, target, like=mr.series, maker=maker, frame_uid=frame_uid).series_uid
