@@ -61,13 +61,23 @@ def header_of(like: SeriesCensus, maker: Maker, frame_uid: str | None) -> pydico
     wants and the MR lacks stays empty. An MR without a study, a frame or instance UIDs raises
     `BadSeries`.
     """
-    found = _read(like, frame_uid)
-    dataset = pydicom.Dataset()
     # A value that breaks DICOM's rules is the MR's own; a warning would quote it.
     with disable_value_validation():
-        for keyword in ("SpecificCharacterSet", *PATIENT, *STUDY, *PLACE, *LOSSY):
-            if keyword in found:
-                dataset[keyword] = found[keyword]
+        found = _read(like, frame_uid)
+        dataset = _kept(found, frame_uid)
+        dataset.SourceImageSequence = _sources(like)
+        dataset.SeriesNumber = _series_number(found)
+        _tell(dataset, maker)
+        dataset.remove_private_tags()
+    return dataset
+
+
+def _kept(found: pydicom.Dataset, frame_uid: str | None) -> pydicom.Dataset:
+    """What is the MR's, and what of it is not known."""
+    dataset = pydicom.Dataset()
+    for keyword in ("SpecificCharacterSet", *PATIENT, *STUDY, *PLACE, *LOSSY):
+        if keyword in found:
+            dataset[keyword] = found[keyword]
     dataset.FrameOfReferenceUID = frame_uid or found.FrameOfReferenceUID
     if dataset.FrameOfReferenceUID == found.get("FrameOfReferenceUID"):
         dataset.PositionReferenceIndicator = found.get("PositionReferenceIndicator")
@@ -76,20 +86,14 @@ def header_of(like: SeriesCensus, maker: Maker, frame_uid: str | None) -> pydico
             setattr(dataset, keyword, None)
     if not dataset.get("BodyPartExamined"):
         dataset.BodyPartExamined = "HEAD"  # without one, DICOM asks which side of the body it is
-    dataset.SeriesNumber = _series_number(found)
-    dataset.SourceImageSequence = _sources(like)
-    _tell(dataset, maker)
-    dataset.remove_private_tags()
     return dataset
 
 
 def _read(like: SeriesCensus, frame_uid: str | None) -> pydicom.Dataset:
     """The tags that are kept, of the first slice, once it is known that they can be."""
     tags = ("SpecificCharacterSet", *PATIENT, *STUDY, *PLACE, *LOSSY, "SeriesNumber")
-    with disable_value_validation():
-        found = read_header(
-            like.slices[0].file, *tags, "FrameOfReferenceUID", "PositionReferenceIndicator"
-        )
+    frame = ("FrameOfReferenceUID", "PositionReferenceIndicator")
+    found = read_header(like.slices[0].file, *tags, *frame)
     if found is None:
         raise BadSeries(like.folder, ["its first slice is no DICOM file any more"])
     reasons = []

@@ -1,4 +1,4 @@
-"""Small DICOM MR series whose every voxel has a value of its own, in any orientation."""
+"""Small DICOM MR series whose every voxel has a value of its own, and pseudo-CTs of them."""
 
 import numpy as np
 import pydicom
@@ -6,7 +6,11 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from scipy.spatial.transform import Rotation
 
-from data_prep.volume import Volume
+from data_prep.dicom import read_series
+from data_prep.dicom_ct import Maker, series_grid
+from data_prep.volume import Volume, from_ras
+
+MAKER = Maker("t003@70", "ab" * 32, "models:/pct@champion", "pct-sweeps 0.1.0")
 
 SHAPE = (11, 8, 6)
 """Columns, rows, slices."""
@@ -86,6 +90,17 @@ def write_mr(folder, cosines=ORIENTATIONS["axial"], *, reverse=False, without=()
         dataset.PixelData = values()[:, :, k].T.astype("<u2").tobytes()
         dataset.save_as(folder / f"{num - k}.dcm", enforce_file_format=True)
     return folder
+
+
+def pct_of(series, grid=None):
+    """A pseudo-CT of -1000 HU and up on the series' grid, or on another of its voxels."""
+    raw = from_ras(read_series(series.folder), grid or series_grid(series))
+    return raw.with_array(raw.array.astype(np.int16) - 1000)
+
+
+def files(folder):
+    """The files of a series by name."""
+    return [pydicom.dcmread(file) for file in sorted(folder.iterdir())]
 
 
 def by_the_standard(folder):

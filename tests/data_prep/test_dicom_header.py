@@ -8,9 +8,7 @@ from pydicom.uid import CTImageStorage, MRImageStorage
 from data_prep.dicom import BadSeries, census
 from data_prep.dicom_ct import Maker, series_grid, write_ct
 from data_prep.volume import Volume
-from tests.data_prep.mr_series import SHAPE, write_mr
-
-MAKER = Maker("t003@70", "ab" * 32, "models:/pct@champion", "pct-sweeps 0.1.0")
+from tests.data_prep.mr_series import MAKER, SHAPE, write_mr
 
 
 def ct_of(tmp_path, *, maker=MAKER, frame_uid=None, **mr):
@@ -61,6 +59,16 @@ def test_no_other_value_of_the_mr_and_no_private_tag_comes_along(tmp_path):
         assert keyword not in ct, keyword
     assert (ct.KVP, ct.AcquisitionNumber) == (None, None)
     assert (ct.Manufacturer, ct.Modality) == ("pct-sweeps", "CT")
+
+
+def test_a_private_tag_within_a_sequence_stays_behind_too(tmp_path):
+    method = pydicom.Dataset()
+    method.CodeValue, method.CodingSchemeDesignator, method.CodeMeaning = "113100", "DCM", "Basic"
+    method.private_block(0x0029, "ACME SECRETS", create=True).add_new(1, "LO", "Secret")
+    mr, ct = ct_of(tmp_path, DeidentificationMethodCodeSequence=[method])
+    assert any(element.tag.is_private for element in mr.DeidentificationMethodCodeSequence[0])
+    assert ct.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
+    assert not any(element.tag.is_private for element in leaves(ct))
 
 
 def test_who_the_patient_is_stands_in_the_patients_tags_alone(tmp_path):
@@ -164,6 +172,7 @@ def test_values_that_break_dicoms_rules_are_kept_and_not_quoted(tmp_path):
         with pydicom.config.disable_value_validation():
             dataset = pydicom.dcmread(file)
             dataset.PatientBirthDate, dataset.PatientID = "about 1950", "secret" * 20
+            dataset.StudyInstanceUID = "study 1"
             dataset["SeriesNumber"] = pydicom.DataElement("SeriesNumber", "LO", "one")
             dataset.save_as(file)
     series = census(folder)
@@ -174,6 +183,7 @@ def test_values_that_break_dicoms_rules_are_kept_and_not_quoted(tmp_path):
     with pydicom.config.disable_value_validation():
         ct = pydicom.dcmread(tmp_path / "ct" / "ct-0001.dcm")
         assert (ct.PatientBirthDate, ct.PatientID) == ("about 1950", "secret" * 20)
+        assert ct.StudyInstanceUID == "study 1"
     assert ct.SeriesNumber == 5000
 
 

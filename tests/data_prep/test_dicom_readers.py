@@ -8,12 +8,10 @@ import pytest
 import SimpleITK as sitk  # noqa: N813  SimpleITK's own abbreviation
 from dicom2nifti.convert_dicom import dicom_series_to_nifti
 
-from data_prep.dicom import census, read_series
-from data_prep.dicom_ct import Maker, axial_grid_of, series_grid, write_ct
-from data_prep.volume import Volume, from_ras, load_nifti
-from tests.data_prep.mr_series import ORIENTATIONS, assert_same_place, write_mr
-
-MAKER = Maker("t003@70", "ab" * 32, "models:/pct@champion", "pct-sweeps 0.1.0")
+from data_prep.dicom import census
+from data_prep.dicom_ct import axial_grid_of, series_grid, write_ct
+from data_prep.volume import Volume, load_nifti
+from tests.data_prep.mr_series import MAKER, ORIENTATIONS, assert_same_place, pct_of, write_mr
 
 
 @pytest.fixture(params=ORIENTATIONS)
@@ -26,10 +24,7 @@ def written(request, orientation, tmp_path):
     """The folder of a series, and the pseudo-CT that was written to it."""
     series = census(write_mr(tmp_path / "mr", ORIENTATIONS[orientation]))
     grid = series_grid(series)
-    raw = from_ras(read_series(series.folder), grid)
-    if request.param == "axial order":
-        raw = from_ras(read_series(series.folder), axial_grid_of(grid))
-    pct = raw.with_array(raw.array.astype(np.int16) - 1000)
+    pct = pct_of(series, axial_grid_of(grid) if request.param == "axial order" else grid)
     return write_ct(pct, tmp_path / "ct", like=series, maker=MAKER).folder, pct
 
 
