@@ -3,18 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from data_prep.metadata import BadInput
 from data_prep.words import counted
 from pct.config import Background, Geometry
+from pct.prediction.asked import Asked, GridName, Kind
 
 if TYPE_CHECKING:
     from pct.model import Model
     from pct.prediction.many import Outcome
-    from pct.prediction.one import Asked, Predicted
+    from pct.prediction.one import Predicted
     from pct.prediction.sources import Patient
 
 Tracking = Annotated[
@@ -41,11 +42,11 @@ def predict(
         typer.Option(help="pseudo-CT to write: .nii or .nii.gz, else a folder for a DICOM series"),
     ],
     as_: Annotated[
-        Optional[Literal["dicom", "nifti"]],  # noqa: UP045
+        Optional[Kind],  # noqa: UP045
         typer.Option("--as", help="of many patients: what to write; else what each MR is"),
     ] = None,
     grid: Annotated[
-        Optional[Literal["axial", "mr"]],  # noqa: UP045
+        Optional[GridName],  # noqa: UP045
         typer.Option(help="axial in the patient, or the MR's own; else axial for DICOM only"),
     ] = None,
     onto: Annotated[
@@ -71,7 +72,6 @@ def predict(
     Beside each lie a picture (.qc.png) and what was checked (.qc.json). With a folder of patients,
     --to is a folder for all of them, with predictions.csv and qc.html; run it again to go on.
     """
-    from pct.prediction.one import Asked
     from pct.prediction.sources import find_patients, is_one_patient
 
     def load() -> "Model":
@@ -93,10 +93,9 @@ def predict(
 
 
 def _predict_one(
-    load: "Callable[[], Model]", address: str, place: Path, to: Path, *, asked: "Asked"
+    load: "Callable[[], Model]", address: str, place: Path, to: Path, *, asked: Asked
 ) -> None:
     from data_prep.progress import bar
-    from pct.prediction.one import maker_of, predict_one
     from pct.prediction.sources import find_mr
 
     _expect_kind(to, asked)
@@ -104,6 +103,9 @@ def _predict_one(
     if asked.series and source.kind == "nifti":
         raise BadInput(f"--series {asked.series}: {place} is no DICOM. Leave it out.")
     loaded = load()
+
+    from pct.prediction.one import maker_of, predict_one  # slow to import
+
     with bar("predict", total=100, unit="%") as show:
         predicted = predict_one(
             loaded,
@@ -122,7 +124,7 @@ def _predict_many(
     patients: "Sequence[Patient]",
     to: Path,
     *,
-    asked: "Asked",
+    asked: Asked,
 ) -> None:
     from data_prep.progress import bar
     from pct.prediction.many import PAGE, TABLE, predict_many
@@ -150,9 +152,9 @@ def _predict_many(
         raise typer.Exit(3 if num_failed < len(outcomes) else 2)
 
 
-def _expect_folder(mr: Path, to: Path, asked: "Asked", num_patients: int) -> None:
+def _expect_folder(mr: Path, to: Path, asked: Asked, num_patients: int) -> None:
     """Of many patients, refuse what is for one."""
-    from pct.prediction.many import expect_folder
+    from pct.prediction.targets import expect_folder
 
     if to.name.endswith(FILES):
         raise BadInput(f"--to {to}: {mr} holds {counted(num_patients, 'patient')}. Name a folder.")
@@ -161,7 +163,7 @@ def _expect_folder(mr: Path, to: Path, asked: "Asked", num_patients: int) -> Non
     expect_folder(to, mr)
 
 
-def _expect_kind(to: Path, asked: "Asked") -> None:
+def _expect_kind(to: Path, asked: Asked) -> None:
     """Of one patient, the name of --to says what to write."""
     is_nifti = to.name.endswith(NIFTI)
     if to.name.endswith(FILES) and not is_nifti:

@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from data_prep.dicom_ct import axial_grid_of, series_grid
 from data_prep.volume import Grid, load_image, ras_grid
 from pct.geometry import axial_grid
+from pct.prediction.asked import Kind, Where
 from pct.prediction.series import BadSource, files_of_series, sound_series
-from pct.prediction.sources import Kind, Mr
-
-GridName = Literal["axial", "mr"]
-Where = Literal["axial", "mr", "onto"]
+from pct.prediction.sources import Mr
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,16 @@ import torch
 
 from data_prep.atomic import renamed
 from data_prep.dicom_census import BadSeries
-from data_prep.dicom_ct import BadTarget, Maker
+from data_prep.dicom_ct import Maker
 from data_prep.errors import PctError
 from pct.model import Model
-from pct.prediction.one import Asked, Predicted, predict_one
+from pct.prediction.asked import Asked
+from pct.prediction.one import Predicted, predict_one
 from pct.prediction.qc_page import Entry, write_page
-from pct.prediction.record import beside, checks_in, read_record
-from pct.prediction.series import BadSource, has_dicom
+from pct.prediction.record import checks_in, read_record
+from pct.prediction.series import BadSource
 from pct.prediction.sources import MrFiles, Patient, find_mr
+from pct.prediction.targets import beside
 
 TABLE, PAGE = "predictions.csv", "qc.html"
 COLUMNS = ("name", "status", "output", "warnings", "seconds", "reason")
@@ -66,18 +68,6 @@ def predict_many(
         _write_table(outcomes, to)
     write_page([_entry(outcome) for outcome in outcomes], to / PAGE)
     return outcomes
-
-
-def expect_folder(to: Path, source: Path) -> None:
-    """Raise `BadTarget` for a place where many pseudo-CTs would mix with something else."""
-    place, target = source.resolve(), to.resolve()
-    if to.is_dir() and has_dicom(to):
-        raise BadTarget(f"{to}: holds DICOM files itself. Name another folder with --to.")
-    if target == place or place in target.parents:
-        raise BadTarget(
-            f"{to}: lies in the folder of MRs, where pseudo-CTs would be taken for patients. "
-            "Name a folder outside it with --to."
-        )
 
 
 def _attempt(

@@ -6,40 +6,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 from data_prep.atomic import renamed
-from data_prep.dicom_ct import BadTarget, Maker, write_ct
+from data_prep.dicom_ct import Maker, write_ct
 from data_prep.volume import Volume, save_nifti
 from pct.model import Model
-from pct.prediction.grids import GridName, grid_onto, own_grid
+from pct.prediction.asked import Asked, Kind
+from pct.prediction.check import Check
+from pct.prediction.grids import grid_onto, own_grid
 from pct.prediction.picture import qc_picture
-from pct.prediction.quality import Check, look_over
-from pct.prediction.record import (
-    Made,
-    as_json,
-    beside,
-    checks_in,
-    is_nifti,
-    output_facts,
-    record_of,
-)
-from pct.prediction.series import BadSource, has_dicom
-from pct.prediction.sources import Kind, Mr, MrFiles, read_mr, sha256_of_mr
+from pct.prediction.quality import look_over
+from pct.prediction.record import Made, as_json, checks_in, output_facts, record_of
+from pct.prediction.sources import Mr, MrFiles, read_mr, sha256_of_mr
+from pct.prediction.targets import beside, expect_fitting, is_nifti
 from pct.prediction.volume import OnSlices, predict_prepared, prepare
 from pct.scoring.score import entrant_of
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the command line asks of a pseudo-CT, or of each of many."""
-
-    kind: Kind | None = None
-    """Of many, what each is to be; None: as its MR is."""
-    grid: GridName | None = None
-    onto: Path | None = None
-    """A volume whose grid it shall have."""
-    series: str = ""
-    """Part of the description of the MR series to take."""
-    keep: bool = False
-    """Leave one alone that is whole and was made from this MR by this model in this way."""
 
 
 @dataclass(frozen=True)
@@ -91,23 +70,6 @@ def predict_one(
         facts.write_text(as_json(made, maker, prepared, checks, written), encoding="utf-8")
     low, high = int(pct.array.min()), int(pct.array.max())
     return Predicted(pct.grid.shape, words_of(checks), (low, high))
-
-
-def expect_fitting(source: MrFiles, target: Path) -> None:
-    """Raise `BadSource` for a target that would overwrite its MR, or lacks what it needs."""
-    if source.kind == "nifti" and not is_nifti(target):
-        advice = f"Give the MR's DICOM series, or write NIfTI: --to {target}.nii.gz."
-        lacks = "NIfTI has no patient, study or frame of reference for a DICOM series"
-        raise BadSource(source.place, lacks, advice)
-    place, to = source.place.resolve(), target.resolve()
-    inside = source.kind == "dicom" and not is_nifti(target) and place in to.parents
-    if inside or to in (place, *(file.resolve() for file in source.files)):
-        advice = "Name a place outside it with --to."
-        raise BadSource(source.place, "the pseudo-CT would lie in its own MR", advice)
-    usable = target.is_dir() and (has_dicom(target) or not any(target.iterdir()))
-    if target.exists() and usable == is_nifti(target):
-        found = "a folder" if target.is_dir() else "a file"
-        raise BadTarget(f"{target}: {found} of something else. Name another place with --to.")
 
 
 def words_of(checks: Sequence[Check]) -> tuple[str, ...]:

@@ -4,19 +4,18 @@ Neither holds a name, a date or any text of a header.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from data_prep.dicom_census import read_header
 from data_prep.dicom_ct import Maker
 from data_prep.volume import Volume
 from pct.config import Background, Geometry
-from pct.prediction.grids import Where
-from pct.prediction.quality import Check
-from pct.prediction.sources import Kind
+from pct.prediction.asked import Kind, Where
+from pct.prediction.check import Check
+from pct.prediction.targets import beside
 from pct.prediction.volume import Prepared
 
 FORMAT = 1
@@ -36,18 +35,6 @@ class Made:
     software: str
 
 
-def beside(target: Path, end: Literal["json", "png"]) -> Path:
-    """`pct.nii.gz` -> `pct.qc.json`; of a folder `Y` -> `Y.qc.json` beside it."""
-    name = target.name
-    stem = name.removesuffix(".gz").removesuffix(".nii") if is_nifti(target) else name
-    return target.with_name(f"{stem}.qc.{end}")
-
-
-def is_nifti(target: Path) -> bool:
-    """Whether a target is a NIfTI file by its name; else it is a series' folder."""
-    return target.name.endswith((".nii", ".nii.gz"))
-
-
 def as_json(
     made: Made, maker: Maker, prepared: Prepared, checks: Sequence[Check], output: dict[str, Any]
 ) -> str:
@@ -63,7 +50,7 @@ def as_json(
             "window": prepared.window,
         },
         "output": {"kind": made.kind, "grid": made.grid, **output},
-        "checks": [_finite(asdict(check)) for check in checks],
+        "checks": [asdict(check) for check in checks],
         "warnings": sum(not check.ok for check in checks),
         "software": made.software,
     }
@@ -96,19 +83,20 @@ def read_record(target: Path) -> dict[str, Any] | None:
 def record_of(target: Path, made: Made) -> dict[str, Any] | None:
     """The record beside a target that is whole and was made just so; else None."""
     record = read_record(target)
-    if record is None:
+    if record is None or not beside(target, "png").is_file():
         return None
-    output = record["output"]
-    found = Made(
-        record["model"]["digest"],
-        **record["settings"],
-        mr_sha256=record["mr"]["sha256"],
-        kind=output["kind"],
-        grid=output["grid"],
-        software=record["software"],
-    )
-    is_there = beside(target, "png").is_file() and _is_whole(target, output)
-    return record if found == made and is_there else None
+    try:
+        found = Made(
+            record["model"]["digest"],
+            **record["settings"],
+            mr_sha256=record["mr"]["sha256"],
+            kind=record["output"]["kind"],
+            grid=record["output"]["grid"],
+            software=record["software"],
+        )
+    except (KeyError, TypeError):  # edited by hand
+        return None
+    return record if found == made and _is_whole(target, record["output"]) else None
 
 
 def _is_whole(target: Path, output: dict[str, Any]) -> bool:
@@ -119,11 +107,3 @@ def _is_whole(target: Path, output: dict[str, Any]) -> bool:
     headers = (read_header(file, "SeriesInstanceUID") for file in files)
     uids = {str(header and header.get("SeriesInstanceUID")) for header in headers}
     return len(files) == output["shape"][2] and uids == {output["series_uid"]}
-
-
-def _finite(facts: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in facts.items()
-    }

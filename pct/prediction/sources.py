@@ -4,12 +4,12 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from data_prep.dicom import convert
 from data_prep.dicom_census import SeriesCensus
 from data_prep.parquet import sha256_of
 from data_prep.volume import Volume, load_image
+from pct.prediction.asked import Kind
 from pct.prediction.series import (
     BadSource,
     files_of_series,
@@ -20,8 +20,6 @@ from pct.prediction.series import (
 
 ENDS = (".nii.gz", ".nii", ".mha", ".mhd")
 """Of files that hold one volume."""
-
-Kind = Literal["dicom", "nifti"]
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,21 @@ def test_a_second_run_keeps_what_is_whole_and_predicts_nothing(patients, again, 
 
 
 @pytest.mark.parametrize(
-    "loss", ["a-folder.nii.gz", "a-folder.qc.json", "a-folder.qc.png", "b-series", "a-folder torn"]
+    "loss",
+    [
+        "a-folder.nii.gz",
+        "a-folder.qc.json",
+        "a-folder.qc.png",
+        "b-series",
+        "a-folder torn",
+        "a-folder poor",
+    ],
 )
 def test_a_second_run_makes_anew_what_is_not_whole(patients, again, through, loss):
     name = loss.split(".")[0].split()[0]
-    if loss == "a-folder torn":
-        (again / "a-folder.qc.json").write_text('{"format": 1, "mod')
+    if " " in loss:
+        text = {"torn": '{"format": 1, "mod', "poor": '{"format": 1, "model": {}}'}[loss.split()[1]]
+        (again / "a-folder.qc.json").write_text(text)
     elif (again / loss).is_dir():
         shutil.rmtree(again / loss)
     else:
