@@ -1,7 +1,11 @@
 """One thing looked at in a prediction: a number, its limits, and a sentence for a person."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+UNKNOWN_TRAINING = "fingerprint"
+"""Name of the check that stands for those which a model of an earlier version does not allow."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,16 @@ def held(
         return Check(name, None, unit, low, high, True, words)
     ok = (low is None or value >= low) and (high is None or value <= high)
     return Check(name, float(value), unit, low, high, bool(ok), words)
+
+
+def warnings(checks: Sequence[Check]) -> list[str]:
+    """Sentences of the checks that do not hold."""
+    return [check.words for check in checks if not check.ok]
+
+
+def notes(checks: Sequence[Check]) -> list[str]:
+    """What a reader should know although it is no warning: that comparisons are left out."""
+    return [check.words for check in checks if check.name == UNKNOWN_TRAINING]
 
 
 def span(low: float, high: float, form: str) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from data_prep.histograms import NUM_BINS, TISSUES, count_hu
-from data_prep.volume import Grid, Volume
+from data_prep.volume import Grid, Volume, resample
 
 Mask = NDArray[np.bool_]
 
@@ -19,6 +19,12 @@ _JITTER_MM = 2.0
 """Least distance over which neighbours are compared: finer voxels are interpolated."""
 _MOST_HU = 1 << 14
 """Of a second difference, as a CT holds HU; all above counts as this."""
+
+
+def head_on(head: Volume, grid: Grid) -> Volume:
+    """The mask on a pseudo-CT's grid, nearest voxel; as it is where it lies there already."""
+    there = head.array.shape == grid.shape and np.allclose(head.affine, grid.affine, atol=1e-6)
+    return head if there else resample(head, grid, order=0)
 
 
 def litres(head: Volume) -> float:

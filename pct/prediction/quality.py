@@ -7,14 +7,12 @@ of 14 real heads and of 10 phantoms; each says beside it what set it.
 import math
 from collections.abc import Iterator
 
-import numpy as np
-
 from data_prep.intensity import percentiles
-from data_prep.volume import Volume, resample, to_ras
+from data_prep.volume import Volume, to_ras
 from pct.metrics.background import background
 from pct.model import Model
 from pct.prediction import familiar, measures
-from pct.prediction.check import Check, held
+from pct.prediction.check import UNKNOWN_TRAINING, Check, held
 from pct.prediction.volume import Prepared
 
 HU_RANGE = (-1024.0, 3071.0)
@@ -52,9 +50,7 @@ def look_over(model: Model, prepared: Prepared, pct: Volume) -> list[Check]:
     those that need it are left out.
     """
     pct = to_ras(pct)
-    head = prepared.head
-    if not _same_place(pct, head):
-        head = resample(head, pct.grid, order=0)
+    head = measures.head_on(prepared.head, pct.grid)
     if not head.array.any():
         return [_misses_the_head(), *_head_size(prepared.head)]
     trained = model.card.get("fingerprint")
@@ -76,7 +72,9 @@ def _pct_alone(model: Model, head: Volume, pct: Volume) -> Iterator[Check]:
         unit="HU", low=HU_RANGE[0], high=HU_RANGE[1],
     )  # fmt: skip
     dense = percentiles(pct.array[head.array], (99.9,))[0]
-    words = f"the densest thousandth of the head begins at {dense:.0f} HU, bone's at {DENSE_HU:.0f}"
+    words = (
+        f"the densest thousandth of the head begins at {dense:.0f} HU (expected {DENSE_HU:g} up)"
+    )
     yield held("dense_hu", dense, words, unit="HU", low=DENSE_HU)
     yield _fog(model, head, pct)
     ratio = measures.jitter(pct.array, head.array, pct.spacing_mm)
@@ -148,12 +146,8 @@ def _no_fingerprint() -> Check:
         "the model is of an earlier version and does not say what it was trained on: tissue "
         "shares, MR spacing and intensities are not compared"
     )
-    return Check("fingerprint", None, "", None, None, True, words)
+    return Check(UNKNOWN_TRAINING, None, "", None, None, True, words)
 
 
 def _to(low: float, high: float) -> str:
     return f"{low:g} to {high:g}"
-
-
-def _same_place(one: Volume, other: Volume) -> bool:
-    return one.array.shape == other.array.shape and np.allclose(one.affine, other.affine, atol=1e-6)
