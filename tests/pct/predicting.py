@@ -16,7 +16,7 @@ from tests.pct.heads import laid, smooth_mr
 from tests.pct.identity import identity, model_that
 from tests.pct.mr_series import write_mr
 
-MODEL = model_that(identity, grid=SliceGrid("resize", 64, 4.0, 6.0))
+MODEL = model_that(identity, grid=SliceGrid("resize", 48, 5.0, 8.0))
 """Of a grid as fine as the MR's."""
 
 ORIENTATIONS = ("axial", "oblique", "sagittal")

@@ -43,7 +43,7 @@ def again(through, tmp_path) -> Path:
 def test_the_command_says_a_line_a_patient_and_a_last_one(patients, through, again, capsys):
     assert predict(patients, again) == 3
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("a-folder: pseudo-CT 60x64x32, kept, ")
+    assert lines[0].startswith("a-folder: pseudo-CT 46x48x24, kept, ")
     assert lines[0].endswith(f" -> {again / 'a-folder.nii.gz'}")
     assert lines[3].startswith(f"d-ct: failed: {patients / 'd-ct'}: a CT and no MR")
     assert lines[4] == f"exp1@6: 3 pseudo-CTs of 4 -> {again} (predictions.csv, qc.html)"

@@ -41,7 +41,7 @@ def test_a_series_shows_the_patient_in_the_mrs_place(series, tmp_path, how):
     mr, axial, own = (headers(one) for one in (series[how], tmp_path / "axial", tmp_path / "own"))
     for folder, ct in ((tmp_path / "axial", axial[0]), (tmp_path / "own", own[0])):
         error, mirrored = identity_errors(by_sitk(folder), laid(smooth_mr(), how))
-        assert error < 60, "of a range of 4000 HU"
+        assert error < 75, "of a range of 4000 HU"
         assert min(mirrored) > 4 * error
         for kept in ("PatientName", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
             assert ct[kept].value == mr[0][kept].value, kept
@@ -60,7 +60,7 @@ def test_nifti_of_a_series_lies_where_the_mr_lies(series, tmp_path):
         pct = load_nifti(tmp_path / f"{how}.nii.gz")
         np.testing.assert_allclose(pct.affine, read_series(series[how]).affine, atol=1e-4)
         error, mirrored = identity_errors(pct, laid(smooth_mr(), how))
-        assert error < 60
+        assert error < 75
         assert min(mirrored) > 4 * error
     assert predict(series["sagittal"], tmp_path / "axial.nii", "--grid", "axial") == 0
     axial = load_nifti(tmp_path / "axial.nii").affine[:3, :3]
@@ -83,15 +83,15 @@ def test_the_record_says_what_was_made_and_nothing_about_the_patient(series, tmp
     assert record["format"] == 1
     assert record["model"]["name"] == "exp1@6"
     assert len(record["model"]["digest"]) == 16
-    assert record["mr"]["shape"] == [60, 64, 32]
-    assert record["mr"]["spacing_mm"] == [4, 4, 6]
+    assert record["mr"]["shape"] == [46, 48, 24]
+    assert record["mr"]["spacing_mm"] == [5, 5, 8]
     assert record["output"] == {
-        "kind": "dicom", "grid": "axial", "shape": [60, 64, 32], "spacing_mm": [4, 4, 6],
+        "kind": "dicom", "grid": "axial", "shape": [46, 48, 24], "spacing_mm": [5, 5, 8],
         "series_uid": first.SeriesInstanceUID,
     }  # fmt: skip
     assert record["warnings"] == sum(not check["ok"] for check in record["checks"])
     warnings = f"{record['warnings'] or 'no'} warning"
-    assert f"exp1@6: pseudo-CT 60x64x32, -1000 to 3000 HU, {warnings}" in told.out
+    assert f"exp1@6: pseudo-CT 46x48x24, -1000 to 3000 HU, {warnings}" in told.out
     written = (tmp_path / "pct.qc.json").read_bytes() + (tmp_path / "pct.qc.png").read_bytes()
     assert (tmp_path / "pct.qc.png").read_bytes().startswith(b"\x89PNG")
     for secret in (*NAME.split("^"), ID, "Private", "1950", "20190321", str(series["axial"])):
@@ -127,14 +127,14 @@ def test_of_several_series_one_is_chosen_by_its_description(series, tmp_path, ca
     both = tmp_path / "both"
     assert predict(both, tmp_path / "pct") == 2
     told = capsys.readouterr().err
-    assert f"{both}: 2 MR series (#4 {DESCRIPTION}, 32 files; #7 T2 FLAIR ***, 60 files). " in told
+    assert f"{both}: 2 MR series (#4 {DESCRIPTION}, 24 files; #7 T2 FLAIR ***, 46 files). " in told
     assert "Choose by --series TEXT" in told
     assert predict(both, tmp_path / "pct", "--series", "T") == 2
     assert "2 MR series, 2 of them with 'T' in its description" in capsys.readouterr().err
     assert predict(both, tmp_path / "pct", "--series", "PD") == 2
     assert "none of them with 'PD'" in capsys.readouterr().err
     assert predict(both, tmp_path / "pct", "--series", "flair", "--grid", "mr") == 0
-    assert headers(tmp_path / "pct")[0].Rows == 32
+    assert headers(tmp_path / "pct")[0].Rows == 24
     assert predict(both, tmp_path / "four.nii", "--series", "#4") == 0
 
 
