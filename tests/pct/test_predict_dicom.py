@@ -42,7 +42,7 @@ def test_a_series_shows_the_patient_in_the_mrs_place(series, tmp_path, how):
     for folder, ct in ((tmp_path / "axial", axial[0]), (tmp_path / "own", own[0])):
         error, mirrored = identity_errors(by_sitk(folder), laid(smooth_mr(), how))
         assert error < 75, "of a range of 4000 HU"
-        assert min(mirrored) > 4 * error
+        assert min(mirrored) > 3 * error
         for kept in ("PatientName", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
             assert ct[kept].value == mr[0][kept].value, kept
         assert ct.SeriesInstanceUID != mr[0].SeriesInstanceUID
@@ -61,7 +61,7 @@ def test_nifti_of_a_series_lies_where_the_mr_lies(series, tmp_path):
         np.testing.assert_allclose(pct.affine, read_series(series[how]).affine, atol=1e-4)
         error, mirrored = identity_errors(pct, laid(smooth_mr(), how))
         assert error < 75
-        assert min(mirrored) > 4 * error
+        assert min(mirrored) > 3 * error
     assert predict(series["sagittal"], tmp_path / "axial.nii", "--grid", "axial") == 0
     axial = load_nifti(tmp_path / "axial.nii").affine[:3, :3]
     np.testing.assert_allclose(axial, np.diag(np.diag(axial)))
