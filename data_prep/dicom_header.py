@@ -110,11 +110,12 @@ def _read(like: SeriesCensus, frame_uid: str | None) -> pydicom.Dataset:
 
 def _sources(like: SeriesCensus) -> list[pydicom.Dataset]:
     """A reference to every slice of the MR: its window and its head are found in all of them."""
-    headers = [read_header(item.file, "SOPClassUID", "SOPInstanceUID") for item in like.slices]
-    known = [header for header in headers if header and header.get("SOPInstanceUID")]
+    tags = ("SOPClassUID", "SOPInstanceUID")
+    headers = [read_header(item.file, *tags) for item in like.slices]
+    known = [header for header in headers if header and all(map(header.get, tags))]
     if len(known) < len(headers):
         num = counted(len(headers) - len(known), "slice")
-        raise BadSeries(like.folder, [f"{num} without a SOPInstanceUID to refer to"])
+        raise BadSeries(like.folder, [f"{num} without SOPClassUID or SOPInstanceUID to refer to"])
     purpose = pydicom.Dataset()
     purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = _SOURCE_IMAGE
     references = []

@@ -15,7 +15,9 @@ FIRST_HU, LAST_HU, BIN_HU = -1000, 2000, 20
 TICKS_HU = (-1000, -400, 250, 1000, 2000)
 """-400 and 250 part air, soft tissue and bone."""
 
-_HEIGHT = 150
+_BARS = 150
+HEIGHT = LINE + _BARS + LINE + GAP
+"""Of the panel, in pixels."""
 _TISSUES = {"share_air": "air", "share_soft": "soft tissue", "share_bone": "bone"}
 _BAR: Colour = (96, 124, 160)
 _RANGE: Colour = (52, 58, 68)
@@ -30,12 +32,12 @@ def histogram(pct_hu: NDArray[np.int16], head: NDArray[np.bool_]) -> NDArray[np.
 
 def panel(pct: Volume, head: Volume, checks: Sequence[Check], *, width: int) -> Image.Image:
     """Histogram on the left, tissue shares with training's range on the right where it is known."""
-    image = Image.new("RGB", (width, LINE + _HEIGHT + LINE + GAP), PAPER)
+    image = Image.new("RGB", (width, HEIGHT), PAPER)
     pen = ImageDraw.Draw(image)
     known = [check for check in checks if check.name in _TISSUES]
     right = int(width * (0.56 if known else 1.0))
     pen.text((GAP, 0), "HU in the head, heights by the square root", fill=INK, font=font(14))
-    _bars(pen, histogram(pct.array, head.array), (GAP, LINE, right - 4 * GAP, LINE + _HEIGHT))
+    _bars(pen, histogram(pct.array, head.array), (GAP, LINE, right - 4 * GAP, LINE + _BARS))
     if known:
         title = "tissues of the head; the grey band is training's range with its tolerance"
         pen.text((right, 0), title, fill=INK, font=font(14))
@@ -61,7 +63,7 @@ def _bars(
 
 def _shares(pen: ImageDraw.ImageDraw, checks: Sequence[Check], *, left: int, right: int) -> None:
     """A line each, all from 0 to 100 %."""
-    start, step = left + 90, _HEIGHT / len(checks)
+    start, step = left + 90, _BARS / len(checks)
     scale = max(1, right - start - 190)
     for number, check in enumerate(checks):
         value, low, high = check.value or 0.0, check.low or 0.0, check.high or 0.0

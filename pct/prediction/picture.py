@@ -89,14 +89,9 @@ def _letters(
         (bottom, (x + wide / 2, y + tall - 3), "mb"),
     ):
         pen.text(
-            place,
-            letter,
-            fill=MARK,
-            font=font(13),
-            anchor=anchor,
-            stroke_width=2,
-            stroke_fill=PAPER,
-        )
+            place, letter, fill=MARK, font=font(13), anchor=anchor,
+            stroke_width=2, stroke_fill=PAPER,
+        )  # fmt: skip
 
 
 def _warnings(checks: Sequence[Check], width: int) -> Image.Image:

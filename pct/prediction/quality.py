@@ -15,6 +15,8 @@ from pct.prediction import familiar, measures
 from pct.prediction.check import UNKNOWN_TRAINING, Check, held
 from pct.prediction.volume import Prepared
 
+__all__ = ["Check", "look_over"]
+
 HU_RANGE = (-1024.0, 3071.0)
 """What a CT may hold in 12 bits."""
 DENSE_HU = 900.0

@@ -137,7 +137,8 @@ def test_an_mr_that_does_not_name_the_body_part_is_taken_for_a_head(tmp_path):
     [
         ("StudyInstanceUID", "no StudyInstanceUID, under which a pseudo-CT is filed"),
         ("FrameOfReferenceUID", "no FrameOfReferenceUID, so a pseudo-CT has no known place"),
-        ("SOPInstanceUID", "6 slices without a SOPInstanceUID to refer to"),
+        ("SOPInstanceUID", "6 slices without SOPClassUID or SOPInstanceUID to refer to"),
+        ("SOPClassUID", "6 slices without SOPClassUID or SOPInstanceUID to refer to"),
     ],
 )
 def test_an_mr_that_nothing_can_be_filed_with_is_refused(tmp_path, absent, words):
