@@ -1,6 +1,5 @@
 """One MR to a pseudo-CT, DICOM or NIfTI, with a picture and a record of its quality beside it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +9,7 @@ from data_prep.dicom_ct import Maker, write_ct
 from data_prep.volume import Volume, save_nifti
 from pct.model import Model
 from pct.prediction.asked import Asked, Kind
-from pct.prediction.check import Check
+from pct.prediction.check import warnings
 from pct.prediction.grids import grid_onto, own_grid
 from pct.prediction.picture import qc_picture
 from pct.prediction.quality import look_over
@@ -57,7 +56,7 @@ def predict_one(
     made = _made(model, maker, source, target=target, asked=asked)
     if asked.keep and (record := record_of(target, made)) is not None:
         i, j, k = record["output"]["shape"]
-        return Predicted((i, j, k), words_of(checks_in(record)))
+        return Predicted((i, j, k), tuple(warnings(checks_in(record))))
     mr = read_mr(source)
     out = grid_onto(asked.onto, mr, made.kind) if asked.onto else own_grid(mr, made.grid, made.kind)
     prepared = prepare(model, mr.volume, onto=out.given)
@@ -69,12 +68,7 @@ def predict_one(
         written = output_facts(pct, series_uid)
         facts.write_text(as_json(made, maker, prepared, checks, written), encoding="utf-8")
     low, high = int(pct.array.min()), int(pct.array.max())
-    return Predicted(pct.grid.shape, words_of(checks), (low, high))
-
-
-def words_of(checks: Sequence[Check]) -> tuple[str, ...]:
-    """A sentence for each check that failed."""
-    return tuple(check.words for check in checks if not check.ok)
+    return Predicted(pct.grid.shape, tuple(warnings(checks)), (low, high))
 
 
 def _made(model: Model, maker: Maker, source: MrFiles, *, target: Path, asked: Asked) -> Made:

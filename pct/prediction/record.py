@@ -14,7 +14,7 @@ from data_prep.dicom_ct import Maker
 from data_prep.volume import Volume
 from pct.config import Background, Geometry
 from pct.prediction.asked import Kind, Where
-from pct.prediction.check import Check
+from pct.prediction.check import Check, warnings
 from pct.prediction.targets import beside
 from pct.prediction.volume import Prepared
 
@@ -51,7 +51,7 @@ def as_json(
         },
         "output": {"kind": made.kind, "grid": made.grid, **output},
         "checks": [asdict(check) for check in checks],
-        "warnings": sum(not check.ok for check in checks),
+        "warnings": len(warnings(checks)),
         "software": made.software,
     }
     return json.dumps(facts, indent=1, allow_nan=False) + "\n"

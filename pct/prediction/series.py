@@ -52,7 +52,7 @@ def files_of_series(
     found, nameless = _listed(folder)
     wanted = [series for series in found if series.modality == modality]
     wanted = [series for series in wanted if series.has_place] or wanted
-    if not wanted and nameless:
+    if not found and nameless:
         return nameless
     if not wanted:
         raise BadSource(folder, *_without(modality, {series.modality for series in found}))

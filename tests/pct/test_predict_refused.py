@@ -51,7 +51,11 @@ def test_a_faulty_series_is_refused_with_its_numbers(series, tmp_path, capsys, h
 
 
 def test_a_ct_is_no_mr(tmp_path, capsys):
-    assert predict(write_ct(tmp_path), tmp_path / "pct") == 2
+    ct = write_ct(tmp_path)
+    nameless = pydicom.dcmread(next(ct.iterdir()))
+    del nameless.SeriesInstanceUID, nameless.Modality, nameless.ImagePositionPatient
+    nameless.save_as(ct / "DICOMDIR")
+    assert predict(ct, tmp_path / "pct") == 2
     told = capsys.readouterr().err
     assert "a CT and no MR. A pseudo-CT is made from an MR: name the folder of its series." in told
 
