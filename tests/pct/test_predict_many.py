@@ -83,6 +83,11 @@ def test_nothing_that_is_written_or_said_names_the_patient(patients, tmp_path, c
     rows = table(tmp_path / "out")
     assert rows["b-series"]["reason"].startswith("2 MR series. Choose by --series TEXT")
     assert rows["e-cut"]["reason"].startswith("slices missing: 1, first between slice ")
+    assert predict(broken, tmp_path / "out", "--series", "T2") == 3
+    assert statuses(tmp_path / "out") == ["kept", "done", "kept", "failed", "failed", "failed"]
+    told = capfd.readouterr().out
+    assert "f-good: failed: " in told
+    assert "one MR series, none of them with 'T2' in its description" in told
 
 
 @pytest.mark.parametrize(
