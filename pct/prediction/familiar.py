@@ -1,5 +1,6 @@
 """Does a model know such an MR? What prediction sees, held to the training data's fingerprint."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from pct.prediction import measures
 from pct.prediction.check import Check, held, span
 
 TISSUE_TOLERANCE = {"air": 0.04, "soft": 0.08, "bone": 0.08}
-"""Beyond training's shares: held-out pCTs go 0.061 beyond, those of inverted MRs 0.11 or more."""
+"""Beyond training's shares: held-out pCTs go 0.061 beyond, those of inverted MRs 0.095 or more."""
 COARSER = 1.5
 """Times training's coarsest spacing. Twice lost nothing in HU, thrice up to a fifth; finer MRs
 are resampled and lose nothing, so there is no lowest."""
@@ -78,8 +79,10 @@ def _contrast(trained: Fingerprint, value: float) -> Check:
     least, _, most = trained["mr_contrast"]
     low, high = least - CONTRAST_TOLERANCE, most + CONTRAST_TOLERANCE
     words = (
-        f"the median of the MR's head lies at {value:.2f} between its darkest (0) and brightest "
-        f"(1), in training {span(least, most, '.2f')} (expected {low:.2f} to {high:.2f}; beyond, "
-        "it is likely another sequence)"
+        "the MR has one value in its head: it has no contrast to compare"
+        if math.isnan(value)
+        else f"the median of the MR's head lies at {value:.2f} between its darkest (0) and "
+        f"brightest (1), in training {span(least, most, '.2f')} (expected {low:.2f} to {high:.2f}; "
+        "beyond, it is likely another sequence)"
     )
     return held("mr_contrast", value, words, low=low, high=high)

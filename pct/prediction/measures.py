@@ -78,8 +78,11 @@ def tissue_shares(pct_hu: NDArray[np.int16], head: Mask) -> dict[str, float]:
 
 
 def contrast(p1: float, p50: float, p999: float) -> float:
-    """Where the median lies between the outer percentiles; no gain or offset changes it."""
-    return (p50 - p1) / (p999 - p1)
+    """Where the median lies between the outer percentiles; NaN where these are one.
+
+    No gain or offset changes it.
+    """
+    return (p50 - p1) / (p999 - p1) if p999 > p1 else float("nan")
 
 
 def jitter(pct_hu: NDArray[np.int16], head: Mask, spacing_mm: Sequence[float]) -> float:

@@ -33,7 +33,7 @@ MOST_CUT = 0.2
 SCALE = (0.8, 1.25)
 """Pixel of the network's grid to training's; 0.7 costs 30 HU."""
 HEAD_SIZE = {
-    "litres": ("litres", 2.0, 6.5, "holds {:.1f} litres"),
+    "litres": ("litres", 2.0, 6.5, "holds {:.2f} litres"),
     "breadth": ("mm", 120.0, 220.0, "is {:.0f} mm wide"),
     "length": ("mm", 150.0, 260.0, "is {:.0f} mm long from front to back"),
     "height": ("mm", 110.0, 300.0, "is seen over {:.0f} mm from top to bottom"),
@@ -117,7 +117,7 @@ def _field_of_view(model: Model, prepared: Prepared, head: Volume) -> Iterator[C
     faces.pop("bottom")  # Any head goes on in a neck: how much of it is there is its height.
     side = max(faces, key=faces.__getitem__)
     words = (
-        f"at its {side} the MR's head ends in {faces[side]:.0%} of its largest cross-section "
+        f"at its {side} the MR's head ends in {faces[side]:.1%} of its largest cross-section "
         f"(expected up to {MOST_CUT:.0%}; more is a head cut by the field of view)"
     )
     yield held("cut", faces[side], words, unit="share", high=MOST_CUT)

@@ -162,6 +162,13 @@ def test_an_mr_of_one_value_in_its_head_is_still_drawn(prepared, pct):
     assert drawn(qc_picture(flat, pct, [])).any()
 
 
+def test_a_pct_laid_where_the_head_is_not_is_drawn_as_air(prepared, pct):
+    affine = pct.affine.copy()
+    affine[0, 3] += 1000.0
+    elsewhere = drawn(qc_picture(prepared, Volume(pct.array, affine), []))
+    assert elsewhere.shape == drawn(qc_picture(prepared, pct, [])).shape
+
+
 def test_the_histogram_counts_every_voxel_of_the_head_and_none_else():
     hu = np.array([[-1024, -1000, -981, -980, 39], [40, 1999, 3071, 500, 500]], np.int16)
     head = np.array([[True] * 5, [True, True, True, False, False]])

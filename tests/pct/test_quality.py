@@ -215,6 +215,14 @@ def test_a_model_of_an_earlier_version_is_no_warning_but_says_what_is_not_compar
     assert not {"share_bone", "spacing_S", "mr_contrast"} & {check.name for check in checks}
 
 
+def test_a_head_of_one_value_has_no_contrast_to_compare(model, prepared, pct):
+    flat = np.where(prepared.head.array, np.float32(300), prepared.mr.array)
+    checks = look_over(model, replace(prepared, mr=prepared.mr.with_array(flat)), pct)
+    [contrast] = [check for check in checks if check.name == "mr_contrast"]
+    assert contrast.value is None
+    assert "one value" in contrast.words
+
+
 def test_the_order_and_direction_of_the_pcts_axes_change_nothing(model, prepared, pct):
     affine = pct.affine[:, [2, 0, 1, 3]].copy()
     affine[:3, 1] *= -1
