@@ -1,6 +1,7 @@
 """A census of one DICOM series' headers, before any converter is asked."""
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,9 +113,14 @@ def census(folder: Path) -> SeriesCensus:
     """
     if not folder.is_dir():
         raise BadSeries(folder, ["no such folder"])
+    return census_of(folder, sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
+def census_of(folder: Path, files: Iterable[Path]) -> SeriesCensus:
+    """As `census`, of these files alone; faults are told of `folder`."""
     slices: list[SliceHeader] = []
     num_stray = num_multiframe = num_cut = num_unread = 0
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for file in files:
         header = read_header(file, *_TAGS)
         if header is not None and _is_cut(header):
             num_cut += 1

@@ -116,7 +116,9 @@ def test_predict_writes_a_pseudo_ct_on_the_mrs_grid(tmp_path, capsys, model, mr)
     assert pct.array.dtype == np.int16
     np.testing.assert_allclose(pct.affine, source.affine)
     assert "exp1@6: pseudo-CT 64x64x16" in capsys.readouterr().out
-    assert [path.name for path in to.parent.iterdir()] == ["pct.nii.gz"]
+    assert {path.name for path in to.parent.iterdir()} == {
+        "pct.nii.gz", "pct.qc.json", "pct.qc.png"
+    }  # fmt: skip
 
 
 def test_predict_on_another_grid_in_another_way_than_the_models(tmp_path, model, mr):
@@ -148,7 +150,9 @@ def test_predict_on_another_grid_in_another_way_than_the_models(tmp_path, model,
         ({"--device": "gpu"}, "Take cpu or auto."),
         ({"--onto": "ct.nii"}, "ct.nii: no such file."),
         ({"--mr": "missing.nii"}, "missing.nii: no such file."),
-        ({"--mr": "."}, "is a folder. Convert its series first: pct inspect"),
+        ({"--mr": "."}, "patients. Name a folder."),
+        ({"--mr": "pyproject.toml"}, "not the file of a volume. Expected .nii.gz, .nii, .mha"),
+        ({"--series": "T1"}, "is no DICOM. Leave it out."),
         ({"--to": "pct.dcm"}, "expected a name that ends in .nii or .nii.gz"),
         ({"model": "nowhere"}, "nowhere: no such model folder"),
     ],

@@ -1,0 +1,137 @@
+"""A folder of patients to pseudo-CTs: one failure does not stop the rest, a second run goes on."""
+
+import csv
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from data_prep.atomic import renamed
+from data_prep.dicom_census import BadSeries
+from data_prep.dicom_ct import Maker
+from data_prep.errors import PctError
+from pct.model import Model
+from pct.prediction.asked import Asked
+from pct.prediction.one import Predicted, predict_one
+from pct.prediction.qc_page import Entry, write_page
+from pct.prediction.record import checks_in, read_record
+from pct.prediction.series import BadSource
+from pct.prediction.sources import MrFiles, Patient, find_mr
+from pct.prediction.targets import beside
+
+TABLE, PAGE = "predictions.csv", "qc.html"
+COLUMNS = ("name", "status", "output", "warnings", "seconds", "reason")
+
+_OF_ONE = (PctError, OSError, MemoryError, torch.OutOfMemoryError)
+"""What one patient may fail by and another not."""
+
+OnPatient = Callable[[str, int, int], None]
+"""Told a patient's name and how many slices are done, of how many."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one patient."""
+
+    name: str
+    status: Literal["done", "kept", "failed"]
+    target: Path | None
+    seconds: float
+    predicted: Predicted | None = None
+    failure: str = ""
+    """In words for a person at a terminal, who may be shown paths and descriptions of series."""
+    reason: str = ""
+    """In words for a file, without those."""
+
+
+def predict_many(
+    model: Model,
+    patients: Sequence[Patient],
+    to: Path,
+    *,
+    maker: Maker,
+    asked: Asked,
+    on_slices: OnPatient = lambda name, done, total: None,
+) -> list[Outcome]:
+    """Predict each patient to TO/NAME or TO/NAME.nii.gz, in order.
+
+    `predictions.csv` there grows with each; `qc.html` shows all when they are through.
+    """
+    outcomes: list[Outcome] = []
+    for patient in patients:
+        on_slices(patient.name, 0, 0)
+        outcomes.append(_attempt(model, patient, to, maker=maker, asked=asked, on_slices=on_slices))
+        _write_table(outcomes, to)
+    write_page([_entry(outcome) for outcome in outcomes], to / PAGE)
+    return outcomes
+
+
+def _attempt(
+    model: Model, patient: Patient, to: Path, *, maker: Maker, asked: Asked, on_slices: OnPatient
+) -> Outcome:
+    began = time.monotonic()
+    try:
+        source = find_mr(patient.place, series=asked.series)
+        target = to / _file_name(patient, source, asked)
+        predicted = predict_one(
+            model,
+            source,
+            target,
+            maker=maker,
+            asked=asked,
+            on_slices=lambda done, total: on_slices(patient.name, done, total),
+        )
+    except _OF_ONE as error:
+        seconds = time.monotonic() - began
+        told, reason = _failure(error), _reason(error, patient)
+        return Outcome(patient.name, "failed", None, seconds, failure=told, reason=reason)
+    status: Literal["done", "kept"] = "kept" if predicted.range_hu is None else "done"
+    return Outcome(patient.name, status, target, time.monotonic() - began, predicted)
+
+
+def _file_name(patient: Patient, source: MrFiles, asked: Asked) -> str:
+    is_series = (asked.kind or source.kind) == "dicom"
+    return patient.name if is_series else f"{patient.name}.nii.gz"
+
+
+def _failure(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or ''}: {error.strerror}".removeprefix(": ")
+    return str(error) if isinstance(error, PctError) else f"not enough memory ({error})"
+
+
+def _reason(error: BaseException, patient: Patient) -> str:
+    """Why a patient failed, without paths or what headers say."""
+    if isinstance(error, BadSource):
+        return error.reason
+    if isinstance(error, BadSeries):
+        return "; ".join(error.reasons)
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return re.sub(re.escape(str(patient.place)) + r"[^\s:;]*", "the MR", _failure(error))
+
+
+def _write_table(outcomes: Sequence[Outcome], to: Path) -> None:
+    with (
+        renamed(to / TABLE) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for one in outcomes:
+            warnings = one.predicted.warnings if one.predicted else ()
+            output = one.target.name if one.target else ""
+            reason = one.reason or "; ".join(warnings)
+            cells = (one.name, one.status, output, len(warnings), f"{one.seconds:.1f}", reason)
+            writer.writerow(cells)
+
+
+def _entry(outcome: Outcome) -> Entry:
+    if outcome.target is None:
+        return Entry(outcome.name, b"", (), outcome.reason)
+    picture, record = beside(outcome.target, "png").read_bytes(), read_record(outcome.target)
+    return Entry(outcome.name, picture, checks_in(record) if record else (), "")

@@ -1,0 +1,109 @@
+"""What stands beside a pseudo-CT: a picture, and a JSON of how it was made and how far to trust it.
+
+Neither holds a name, a date or any text of a header.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.dicom_census import read_header
+from data_prep.dicom_ct import Maker
+from data_prep.volume import Volume
+from pct.config import Background, Geometry
+from pct.prediction.asked import Kind, Where
+from pct.prediction.check import Check, warnings
+from pct.prediction.targets import beside
+from pct.prediction.volume import Prepared
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Made:
+    """All that decides what a pseudo-CT holds, but for a grid from elsewhere."""
+
+    digest: str
+    """Of the model's weights."""
+    geometry: Geometry
+    background: Background
+    mr_sha256: str
+    kind: Kind
+    grid: Where
+    software: str
+
+
+def as_json(
+    made: Made, maker: Maker, prepared: Prepared, checks: Sequence[Check], output: dict[str, Any]
+) -> str:
+    """The text of the JSON, `output` as `output_facts` gives it."""
+    facts = {
+        "format": FORMAT,
+        "model": {"name": maker.name, "digest": maker.digest, "address": maker.address},
+        "settings": {"geometry": made.geometry, "background": made.background},
+        "mr": {
+            "sha256": made.mr_sha256,
+            "shape": prepared.mr.array.shape,
+            "spacing_mm": [round(step, 4) for step in prepared.mr.spacing_mm],
+            "window": prepared.window,
+        },
+        "output": {"kind": made.kind, "grid": made.grid, **output},
+        "checks": [asdict(check) for check in checks],
+        "warnings": len(warnings(checks)),
+        "software": made.software,
+    }
+    return json.dumps(facts, indent=1, allow_nan=False) + "\n"
+
+
+def output_facts(pct: Volume, series_uid: str | None) -> dict[str, Any]:
+    """What a record says of the pseudo-CT itself; NIfTI has no series."""
+    return {
+        "shape": pct.grid.shape,
+        "spacing_mm": [round(step, 4) for step in pct.spacing_mm],
+        "series_uid": series_uid,
+    }
+
+
+def checks_in(record: dict[str, Any]) -> list[Check]:
+    """The checks of a record."""
+    return [Check(**check) for check in record["checks"]]
+
+
+def read_record(target: Path) -> dict[str, Any] | None:
+    """What stands in the JSON beside a target; None without one of this version."""
+    try:
+        record = json.loads(beside(target, "json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+
+
+def record_of(target: Path, made: Made) -> dict[str, Any] | None:
+    """The record beside a target that is whole and was made just so; else None."""
+    record = read_record(target)
+    if record is None or not beside(target, "png").is_file():
+        return None
+    try:
+        found = Made(
+            record["model"]["digest"],
+            **record["settings"],
+            mr_sha256=record["mr"]["sha256"],
+            kind=record["output"]["kind"],
+            grid=record["output"]["grid"],
+            software=record["software"],
+        )
+    except (KeyError, TypeError):  # edited by hand
+        return None
+    return record if found == made and _is_whole(target, record["output"]) else None
+
+
+def _is_whole(target: Path, output: dict[str, Any]) -> bool:
+    """Files appear under their names when complete, so it is enough that they are all there."""
+    if output["kind"] == "nifti":
+        return target.is_file()
+    files = sorted(target.iterdir()) if target.is_dir() else []
+    headers = (read_header(file, "SeriesInstanceUID") for file in files)
+    uids = {str(header and header.get("SeriesInstanceUID")) for header in headers}
+    return len(files) == output["shape"][2] and uids == {output["series_uid"]}

@@ -1,0 +1,148 @@
+"""What a head and its pseudo-CT measure: closed forms on spheres and boxes, and brute force."""
+
+import numpy as np
+import pytest
+
+from data_prep.volume import Grid, Volume
+from pct.prediction import measures
+
+
+def ball(radius_mm: float, spacing_mm: tuple[float, float, float], *, margin_mm=10.0) -> Volume:
+    """A sphere around the middle of a grid that holds it."""
+    counts = [2 * int(np.ceil((radius_mm + margin_mm) / step)) + 1 for step in spacing_mm]
+    affine = np.diag([*spacing_mm, 1.0])
+    affine[:3, 3] = [
+        -step * (count - 1) / 2 for step, count in zip(spacing_mm, counts, strict=True)
+    ]
+    places = (
+        np.indices(counts) * np.reshape(spacing_mm, (3, 1, 1, 1)) + affine[:3, 3, None, None, None]
+    )
+    return Volume((places**2).sum(axis=0) <= radius_mm**2, affine)
+
+
+def test_a_sphere_has_its_volume_in_litres_and_its_diameter_along_each_axis():
+    head = ball(80.0, (2.0, 1.0, 4.0))
+    assert measures.litres(head) == pytest.approx(4 / 3 * np.pi * 0.8**3, rel=0.01)
+    assert measures.extent_mm(head) == pytest.approx((160.0, 160.0, 160.0), abs=5.0)
+
+
+def test_an_empty_head_has_no_extent_and_no_cut_face():
+    nothing = Volume(np.zeros((4, 5, 6), bool), np.eye(4))
+    assert measures.extent_mm(nothing) == (0.0, 0.0, 0.0)
+    assert set(measures.cut_faces(nothing.array).values()) == {0.0}
+
+
+@pytest.mark.parametrize("missing", [0.1, 0.3, 1.0])
+def test_a_sphere_cut_at_the_top_ends_in_the_area_of_that_plane(missing):
+    head = ball(50.0, (1.0, 1.0, 1.0)).array
+    kept = head.shape[2] - 10 - round(50 * missing)
+    faces = measures.cut_faces(head[:, :, :kept])
+    assert faces["top"] == pytest.approx(1 - (1 - missing) ** 2, abs=0.03)
+    assert max(faces[name] for name in faces if name != "top") < 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("left", np.s_[41:]), ("right", np.s_[:41]), ("back", np.s_[:, 41:]),
+        ("front", np.s_[:, :41]), ("bottom", np.s_[:, :, 41:]), ("top", np.s_[:, :, :41]),
+    ],
+)  # fmt: skip
+def test_a_cut_is_told_by_its_side_also_where_the_image_goes_on_and_was_blanked(name, part):
+    head = ball(30.0, (1.0, 1.0, 1.0)).array
+    blanked = np.zeros_like(head)
+    blanked[part] = head[part]
+    for mask in (head[part], blanked):
+        faces = measures.cut_faces(mask)
+        assert faces[name] == pytest.approx(1.0, abs=0.01)
+        assert sum(share > 0.1 for share in faces.values()) == 1
+
+
+def test_the_share_outside_a_grid_is_that_of_the_voxels_it_does_not_reach():
+    head = Volume(np.ones((10, 6, 5), bool), np.diag([2.0, 2.0, 3.0, 1.0]))
+    shifted = head.affine.copy()
+    shifted[0, 3] = 6.0  # its first voxel is the head's fourth
+    assert measures.share_outside(head, head.grid) == 0.0
+    assert measures.share_outside(head, Grid((10, 6, 5), shifted)) == pytest.approx(0.3)
+    assert measures.share_outside(head, Grid((5, 6, 5), head.affine)) == pytest.approx(0.5)
+
+
+def test_a_grid_of_larger_voxels_holds_what_lies_within_their_faces():
+    head = Volume(np.ones((8, 8, 8), bool), np.eye(4))
+    coarse = np.diag([2.0, 2.0, 2.0, 1.0])
+    coarse[:3, 3] = 0.5
+    assert measures.share_outside(head, Grid((4, 4, 4), coarse)) == 0.0
+
+
+def test_tissue_shares_are_those_of_the_head_by_the_limits_of_training():
+    hu = np.full((4, 10, 10), 2000, np.int16)
+    head = np.zeros(hu.shape, bool)
+    head[0] = True
+    hu[0] = np.repeat([-401, -400, 250, 251], [10, 20, 30, 40]).reshape(10, 10)
+    assert measures.tissue_shares(hu, head) == {"air": 0.1, "soft": 0.5, "bone": 0.4}
+
+
+def test_contrast_ignores_a_gain_and_an_offset_but_not_an_inversion():
+    p1, p50, p999 = 20.0, 300.0, 820.0
+    assert measures.contrast(p1, p50, p999) == pytest.approx(0.35)
+    assert measures.contrast(*(5 * p + 70 for p in (p1, p50, p999))) == pytest.approx(0.35)
+    assert measures.contrast(*(900 - p for p in (p999, p50, p1))) == pytest.approx(0.65)
+
+
+def noise(shape: tuple[int, ...], sd_hu: float, seed: int = 0):
+    return np.rint(np.random.default_rng(seed).normal(0, sd_hu, shape)).astype(np.int16)
+
+
+def brute_jitter(hu, head, steps) -> float:
+    """Every voxel by itself."""
+    medians = []
+    for axis, step in enumerate(steps):
+        move = np.eye(3, dtype=int)[axis] * step
+        bends = []
+        for at in np.argwhere(head):
+            low, high = tuple(at - move), tuple(at + move)
+            if min(low) < 0 or any(n >= m for n, m in zip(high, head.shape, strict=True)):
+                continue
+            if head[low] and head[high]:
+                bends.append(abs(int(hu[low]) - 2 * int(hu[tuple(at)]) + int(hu[high])))
+        medians.append(float(sorted(bends)[(len(bends) - 1) // 2]))
+    return medians[2] / np.sqrt(medians[0] * medians[1])
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "steps"), [((2.0, 2.0, 2.0), (1, 1, 1)), ((1.0, 2.0, 4.0), (4, 2, 1))]
+)
+def test_jitter_equals_the_medians_over_every_voxel_at_equal_distances(spacing_mm, steps):
+    rng = np.random.default_rng(3)
+    head = rng.random((12, 11, 10)) < 0.9
+    hu = noise(head.shape, 200.0) + noise(head.shape[2:], 300.0, 1)
+    hu[0, 0, 0], hu[5, 5, 5] = -1024, 3071
+    assert measures.jitter(hu, head, spacing_mm) == pytest.approx(brute_jitter(hu, head, steps))
+
+
+def test_jitter_is_1_where_the_axes_are_alike_and_rises_with_offsets_between_slices():
+    head = np.ones((40, 40, 40), bool)
+    hu = noise(head.shape, 20.0)
+    assert measures.jitter(hu, head, (2.0, 2.0, 2.0)) == pytest.approx(1.0, abs=0.05)
+    # Variances add: sqrt(20^2 + 60^2) / 20.
+    jumping = hu + noise(head.shape[2:], 60.0, seed=1)
+    assert measures.jitter(jumping, head, (2.0, 2.0, 2.0)) == pytest.approx(3.16, abs=0.6)
+    assert measures.jitter(jumping.transpose(2, 1, 0), head, (2.0, 2.0, 2.0)) < 1
+
+
+@pytest.mark.parametrize("shape", [(9, 9, 2), (9, 9, 9)])
+def test_jitter_is_unknown_of_a_thin_head_of_a_constant_pct_and_of_no_head(shape):
+    constant = np.full(shape, 40, np.int16)
+    head = np.ones(shape, bool)
+    assert np.isnan(measures.jitter(constant, head, (1.0, 1.0, 4.0)))
+    assert np.isnan(measures.jitter(constant, ~head, (1.0, 1.0, 4.0)))
+
+
+def test_a_head_that_lies_on_the_grid_is_not_resampled_and_another_is():
+    head = ball(20.0, (2.0, 2.0, 2.0))
+    assert measures.head_on(head, head.grid) is head
+    finer = Grid(tuple(2 * n for n in head.array.shape), np.diag([1.0, 1.0, 1.0, 1.0]) + 0.0)
+    finer.affine[:3, 3] = head.affine[:3, 3]
+    assert measures.litres(measures.head_on(head, finer)) == pytest.approx(
+        measures.litres(head), rel=0.02
+    )

@@ -1,0 +1,174 @@
+"""`pct predict` with DICOM: what comes out, and where it lies."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from data_prep.dicom import read_series
+from data_prep.volume import load_nifti, save_nifti, to_ras
+from tests.pct.heads import identity_errors, laid, smooth_mr
+from tests.pct.mr_series import DESCRIPTION, ID, NAME, write_mr
+from tests.pct.predicting import (
+    MODEL,
+    ORIENTATIONS,
+    by_sitk,
+    headers,
+    predict,
+    write_ct,
+    write_series,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def identity_model(monkeypatch):
+    monkeypatch.setattr("pct.model.load_model", lambda folder, device: MODEL)
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory) -> dict[str, Path]:
+    return write_series(tmp_path_factory.mktemp("series"))
+
+
+@pytest.mark.parametrize("how", ORIENTATIONS)
+def test_a_series_shows_the_patient_in_the_mrs_place(series, tmp_path, how):
+    """By default in axial slices, by --grid mr in those of the MR."""
+    assert predict(series[how], tmp_path / "axial") == 0
+    assert predict(series[how], tmp_path / "own", "--grid", "mr") == 0
+    mr, axial, own = (headers(one) for one in (series[how], tmp_path / "axial", tmp_path / "own"))
+    for folder, ct in ((tmp_path / "axial", axial[0]), (tmp_path / "own", own[0])):
+        error, mirrored = identity_errors(by_sitk(folder), laid(smooth_mr(), how))
+        assert error < 75, "of a range of 4000 HU"
+        assert min(mirrored) > 3 * error
+        for kept in ("PatientName", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
+            assert ct[kept].value == mr[0][kept].value, kept
+        assert ct.SeriesInstanceUID != mr[0].SeriesInstanceUID
+        assert ct.Modality == "CT"
+    for header in axial:
+        np.testing.assert_allclose(header.ImageOrientationPatient, [1, 0, 0, 0, 1, 0], atol=1e-9)
+    for header, like in zip(own, mr, strict=True):
+        for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows"):
+            np.testing.assert_allclose(header[tag].value, like[tag].value, atol=1e-3)
+
+
+def test_nifti_of_a_series_lies_where_the_mr_lies(series, tmp_path):
+    for how in ORIENTATIONS:
+        assert predict(series[how], tmp_path / f"{how}.nii.gz", "--as", "nifti") == 0
+        pct = load_nifti(tmp_path / f"{how}.nii.gz")
+        np.testing.assert_allclose(pct.affine, read_series(series[how]).affine, atol=1e-4)
+        error, mirrored = identity_errors(pct, laid(smooth_mr(), how))
+        assert error < 75
+        assert min(mirrored) > 3 * error
+    assert predict(series["sagittal"], tmp_path / "axial.nii", "--grid", "axial") == 0
+    axial = load_nifti(tmp_path / "axial.nii").affine[:3, :3]
+    np.testing.assert_allclose(axial, np.diag(np.diag(axial)))
+
+
+def test_nifti_and_dicom_on_one_grid_are_equal(series, tmp_path):
+    assert predict(series["oblique"], tmp_path / "pct") == 0
+    assert predict(series["oblique"], tmp_path / "pct.nii", "--grid", "axial") == 0
+    one, other = to_ras(by_sitk(tmp_path / "pct")), load_nifti(tmp_path / "pct.nii")
+    np.testing.assert_array_equal(one.array, other.array)
+    np.testing.assert_allclose(one.affine, other.affine, atol=1e-3)
+
+
+def test_the_record_says_what_was_made_and_nothing_about_the_patient(series, tmp_path, capfd):
+    assert predict(series["axial"], tmp_path / "pct") == 0
+    told = capfd.readouterr()
+    record = json.loads((tmp_path / "pct.qc.json").read_text())
+    first = headers(tmp_path / "pct")[0]
+    assert record["format"] == 1
+    assert record["model"]["name"] == "exp1@6"
+    assert len(record["model"]["digest"]) == 16
+    assert record["mr"]["shape"] == [46, 48, 24]
+    assert record["mr"]["spacing_mm"] == [5, 5, 8]
+    assert record["output"] == {
+        "kind": "dicom", "grid": "axial", "shape": [46, 48, 24], "spacing_mm": [5, 5, 8],
+        "series_uid": first.SeriesInstanceUID,
+    }  # fmt: skip
+    assert record["warnings"] == sum(not check["ok"] for check in record["checks"])
+    warnings = f"{record['warnings'] or 'no'} warning"
+    assert f"exp1@6: pseudo-CT 46x48x24, -1000 to 3000 HU, {warnings}" in told.out
+    written = (tmp_path / "pct.qc.json").read_bytes() + (tmp_path / "pct.qc.png").read_bytes()
+    assert (tmp_path / "pct.qc.png").read_bytes().startswith(b"\x89PNG")
+    for secret in (*NAME.split("^"), ID, "Private", "1950", "20190321", str(series["axial"])):
+        assert secret.encode() not in written, secret
+        assert secret not in told.out.replace(str(tmp_path), ""), secret
+        assert secret not in told.err, secret
+
+
+def test_objects_beside_the_mr_do_not_matter(series, tmp_path):
+    mixed = Path(shutil.copytree(series["axial"], tmp_path / "patient" / "mr")).parent
+    ct = write_ct(tmp_path)
+    study = headers(series["axial"])[0].StudyInstanceUID
+    for file in ct.iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.StudyInstanceUID = study
+        (mixed / "ct").mkdir(exist_ok=True)
+        dataset.save_as(mixed / "ct" / file.name)
+    (mixed / "notes.txt").write_text("for the ward")
+    assert predict(mixed, tmp_path / "pct") == 0
+    alone = tmp_path / "alone"
+    assert predict(series["axial"], alone) == 0
+    uids = [headers(folder)[0].SeriesInstanceUID for folder in (tmp_path / "pct", alone)]
+    assert uids[0] == uids[1]
+
+
+def test_of_several_series_one_is_chosen_by_its_description(series, tmp_path, capsys):
+    shutil.copytree(series["axial"], tmp_path / "both" / "t1")
+    description = f"T2 FLAIR {NAME.split('^')[0].upper()}"
+    flair = laid(smooth_mr(), "sagittal")
+    study = headers(series["axial"])[0].StudyInstanceUID
+    write_mr(tmp_path / "both" / "t2", flair, uid="flair", SeriesDescription=description,
+             SeriesNumber=7, StudyInstanceUID=study)  # fmt: skip
+    both = tmp_path / "both"
+    assert predict(both, tmp_path / "pct") == 2
+    told = capsys.readouterr().err
+    assert f"{both}: 2 MR series (#4 {DESCRIPTION}, 24 files; #7 T2 FLAIR ***, 46 files). " in told
+    assert "Choose by --series TEXT" in told
+    assert predict(both, tmp_path / "pct", "--series", "T") == 2
+    assert "2 MR series, 2 of them with 'T' in its description" in capsys.readouterr().err
+    assert predict(both, tmp_path / "pct", "--series", "PD") == 2
+    assert "none of them with 'PD'" in capsys.readouterr().err
+    assert predict(both, tmp_path / "pct", "--series", "flair", "--grid", "mr") == 0
+    assert headers(tmp_path / "pct")[0].Rows == 24
+    assert predict(both, tmp_path / "four.nii", "--series", "#4") == 0
+
+
+def ct_in_frame(tmp_path: Path, frame_uid: str) -> Path:
+    ct = write_ct(tmp_path)
+    for file in ct.iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.FrameOfReferenceUID = frame_uid
+        dataset.save_as(file)
+    return ct
+
+
+def test_onto_a_ct_of_the_same_frame_lies_voxel_on_voxel_with_it(series, tmp_path):
+    mr = headers(series["axial"])[0]
+    ct = ct_in_frame(tmp_path, mr.FrameOfReferenceUID)
+    assert predict(series["axial"], tmp_path / "pct", "--onto", ct) == 0
+    planning, pct = by_sitk(ct), by_sitk(tmp_path / "pct")
+    assert pct.array.shape == planning.array.shape == (32, 32, 12)
+    np.testing.assert_allclose(pct.affine, planning.affine, atol=1e-3)
+    assert {h.FrameOfReferenceUID for h in headers(tmp_path / "pct")} == {mr.FrameOfReferenceUID}
+    assert json.loads((tmp_path / "pct.qc.json").read_text())["output"]["grid"] == "onto"
+    save_nifti(read_series(ct), tmp_path / "ct.nii")
+    assert predict(series["axial"], tmp_path / "same", "--onto", tmp_path / "ct.nii") == 0
+    np.testing.assert_array_equal(by_sitk(tmp_path / "same").array, pct.array)
+    assert predict(series["axial"], tmp_path / "pct.nii", "--onto", ct) == 0
+    np.testing.assert_array_equal(load_nifti(tmp_path / "pct.nii").array, to_ras(pct).array)
+
+
+def test_onto_a_ct_of_another_frame_is_refused(series, tmp_path, capsys):
+    ct = ct_in_frame(tmp_path, "1.2.3")
+    assert predict(series["axial"], tmp_path / "pct", "--onto", ct) == 2
+    told = capsys.readouterr().err
+    assert "the CT's frame of reference is not the MR's" in told
+    assert "Register the MR to the CT first" in told
+    assert predict(series["axial"], tmp_path / "pct", "--onto", series["axial"]) == 2
+    assert "no DICOM CT series. Name a folder with one" in capsys.readouterr().err
+    assert not (tmp_path / "pct").exists()

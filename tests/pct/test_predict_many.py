@@ -1,0 +1,175 @@
+"""`pct predict` with a folder of patients: one failure stops no other."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep.volume import load_nifti, save_nifti
+from pct.prediction import one
+from pct.prediction.sources import find_patients, is_one_patient
+from tests.pct.heads import identity_errors, laid, smooth_mr
+from tests.pct.mr_series import ID, NAME, write_mr
+from tests.pct.predicting import MODEL, listed, predict, statuses, table, write_patients
+
+
+@pytest.fixture(autouse=True)
+def identity_model(monkeypatch):
+    monkeypatch.setattr("pct.model.load_model", lambda folder, device: MODEL)
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory) -> Path:
+    return write_patients(tmp_path_factory.mktemp("cohort"))
+
+
+@pytest.fixture(scope="module")
+def through(patients, tmp_path_factory) -> Path:
+    """The output of a run over all patients, not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pct.model.load_model", lambda folder, device: MODEL)
+        to = tmp_path_factory.mktemp("out") / "pcts"
+        assert predict(patients, to) == 3
+    return to
+
+
+def test_each_patient_becomes_what_its_mr_is_and_one_failure_stops_no_other(through):
+    names = ["a-folder", "b-series", "c & <i>"]
+    files = {f"{name}.qc.{end}" for name in names for end in ("json", "png")}
+    outputs = {"a-folder.nii.gz", "b-series", "c & <i>.nii.gz"}
+    assert listed(through) == files | outputs | {"predictions.csv", "qc.html"}
+    rows = table(through)
+    assert list(rows) == [*names, "d-ct"]
+    assert [row["status"] for row in rows.values()] == ["done", "done", "done", "failed"]
+    assert {row["output"] for row in rows.values()} == {*outputs, ""}
+    assert rows["d-ct"]["reason"].startswith("a CT and no MR. A pseudo-CT is made from an MR")
+    for row in list(rows.values())[:3]:
+        record = json.loads((through / f"{row['name']}.qc.json").read_text())
+        assert int(row["warnings"]) == record["warnings"]
+        assert float(row["seconds"]) > 0
+    for name in ("a-folder", "c & <i>"):
+        error, mirrored = identity_errors(load_nifti(through / f"{name}.nii.gz"), smooth_mr())
+        assert error < 75
+        assert min(mirrored) > 3 * error
+    page = (through / "qc.html").read_text()
+    assert "c &amp; &lt;i&gt;" in page
+    assert "<i>" not in page
+    assert "a CT and no MR" in page
+
+
+def test_nothing_that_is_written_or_said_names_the_patient(patients, tmp_path, capfd):
+    for file in (patients / "b-series" / "study" / "mr").iterdir():
+        assert NAME.encode() in file.read_bytes()
+        break
+    broken = Path(shutil.copytree(patients, tmp_path / "mrs"))
+    one_mr = broken / "b-series" / "study"
+    write_mr(one_mr / "again", laid(smooth_mr(), "axial"), uid="c", SeriesDescription=f"T2 {ID}")
+    shutil.copytree(one_mr / "mr", broken / "e-cut")
+    (broken / "e-cut" / "slice-010.dcm").unlink()
+    shutil.copytree(one_mr / "mr", broken / "f-good")
+    assert predict(broken, tmp_path / "out") == 3
+    assert statuses(tmp_path / "out") == ["done", "failed", "done", "failed", "failed", "done"]
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file())
+    told = "".join(capfd.readouterr())
+    assert "#4 T2 ***" in told
+    for secret in (*NAME.split("^"), ID, "19500607", "20190321"):
+        assert secret.encode() not in written, secret
+        assert secret not in told, secret
+    for secret in ("Private", str(broken), "slice-0"):
+        assert secret.encode() not in written, secret
+    rows = table(tmp_path / "out")
+    assert rows["b-series"]["reason"].startswith("2 MR series. Choose by --series TEXT")
+    assert rows["e-cut"]["reason"].startswith("slices missing: 1, first between slice ")
+    assert predict(broken, tmp_path / "out", "--series", "T2") == 3
+    assert statuses(tmp_path / "out") == ["kept", "done", "kept", "failed", "failed", "failed"]
+    told = capfd.readouterr().out
+    assert "f-good: failed: " in told
+    assert "one MR series, none of them with 'T2' in its description" in told
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError("3 GB"), "not enough memory (3 GB)"),
+        (torch.OutOfMemoryError("CUDA"), "not enough memory (CUDA)"),
+        (PermissionError(13, "Permission denied", "mr.nii.gz"), "Permission denied"),
+    ],
+)
+def test_what_one_patient_lacks_the_next_may_have(patients, tmp_path, monkeypatch, error, reason):
+    read_mr = one.read_mr
+
+    def fails(source):
+        if source.place.name == "a-folder":
+            raise error
+        return read_mr(source)
+
+    monkeypatch.setattr(one, "read_mr", fails)
+    assert predict(patients, tmp_path / "out") == 3
+    assert statuses(tmp_path / "out") == ["failed", "done", "done", "failed"]
+    assert table(tmp_path / "out")["a-folder"]["reason"] == reason
+
+
+def test_dicom_for_all_fails_those_that_have_no_patient(patients, tmp_path, capsys):
+    assert predict(patients, tmp_path / "out", "--as", "dicom") == 3
+    assert statuses(tmp_path / "out") == ["failed", "done", "failed", "failed"]
+    assert "NIfTI has no patient" in table(tmp_path / "out")["a-folder"]["reason"]
+    for name in ("a-folder", "b-series"):
+        shutil.copytree(patients / "d-ct", tmp_path / "cts" / name)
+    assert predict(tmp_path / "cts", tmp_path / "none") == 2, "all failed"
+    assert "exp1@6: 0 pseudo-CTs of 2" in capsys.readouterr().out
+    assert listed(tmp_path / "none") == {"predictions.csv", "qc.html"}
+
+
+@pytest.mark.parametrize(
+    ("to", "words", "message"),
+    [
+        ("pct.nii.gz", (), "holds 4 patients. Name a folder."),
+        ("mrs/out", (), "lies in the folder of MRs, where pseudo-CTs would be taken for patients"),
+        ("mrs", (), "lies in the folder of MRs"),
+        ("out", ("--onto", "ct.nii"), "--onto ct.nii is for one patient: "),
+        ("mrs/d-ct/ct", (), "holds DICOM files itself. Name another folder with --to."),
+    ],
+)
+def test_a_folder_of_patients_refuses_what_is_for_one(
+    patients, tmp_path, capsys, to, words, message
+):
+    mrs = Path(shutil.copytree(patients, tmp_path / "mrs"))
+    before = sorted(tmp_path.rglob("*"))
+    assert predict(mrs, tmp_path / to, *words) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_two_patients_of_one_name_are_refused(tmp_path, capsys):
+    for place in ("mrs/a/mr.nii.gz", "mrs/a.nii.gz", "mrs/b.nii.gz"):
+        save_nifti(smooth_mr(), tmp_path / place)
+    assert predict(tmp_path / "mrs", tmp_path / "out") == 2
+    assert "named a. Expected one a patient. Rename" in capsys.readouterr().err
+
+
+def test_the_only_patient_of_a_folder_may_be_written_as_a_file(tmp_path):
+    save_nifti(smooth_mr(), tmp_path / "mrs" / "a" / "mr.nii.gz")
+    assert predict(tmp_path / "mrs", tmp_path / "pct.nii.gz") == 0
+    assert predict(tmp_path / "mrs", tmp_path / "out") == 0
+    one_file, other = (load_nifti(tmp_path / at) for at in ("pct.nii.gz", "out/a.nii.gz"))
+    np.testing.assert_array_equal(one_file.array, other.array)
+
+
+def test_a_folder_is_one_patients_or_a_folder_of_patients_by_what_it_holds(patients, tmp_path):
+    mr, ct = patients / "b-series" / "study" / "mr", patients / "d-ct" / "ct"
+    shutil.copytree(mr, tmp_path / "deep" / "patient" / "study" / "mr")
+    assert is_one_patient(tmp_path / "deep")
+    for name in ("P1", "P2"):
+        shutil.copytree(mr, tmp_path / "root" / "TCIA" / name / "mr")
+    assert not is_one_patient(tmp_path / "root"), "the same series twice is no study"
+    assert [patient.name for patient in find_patients(tmp_path / "root")] == ["P1", "P2"]
+    shutil.copytree(mr, tmp_path / "two" / "mr")
+    shutil.copytree(ct, tmp_path / "two" / "ct")
+    assert not is_one_patient(tmp_path / "two"), "two studies"
+    save_nifti(smooth_mr(), tmp_path / "synthrad" / "1BA001" / "mr.nii.gz")
+    assert not is_one_patient(tmp_path / "synthrad")
+    assert [patient.name for patient in find_patients(tmp_path / "synthrad")] == ["1BA001"]
+    assert is_one_patient(tmp_path / "synthrad" / "1BA001")
