@@ -32,8 +32,13 @@ class Predicted:
 
 
 def maker_of(model: Model, address: str) -> Maker:
-    """Who makes the pseudo-CTs: trial@epoch, a digest of the weights, and where they were found."""
+    """Who makes the pseudo-CTs: trial@epoch, a digest of the weights, and where they were found.
+
+    Of a model in a folder only the folder's name: a path may tell whose machine this is.
+    """
     entrant = entrant_of(model)
+    if not address.startswith("models:"):
+        address = Path(address).resolve().name
     software = ", ".join(f"{name} {version(name)}" for name in ("pct-sweeps", "torch", "monai"))
     return Maker(entrant.name, entrant.digest, address, software)
 

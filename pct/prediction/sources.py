@@ -82,7 +82,7 @@ def find_mr(place: Path, *, series: str = "") -> MrFiles:
     chooses among several, by a part of the description.
     """
     if not place.exists():
-        raise BadSource(place, "no such file", "Correct --mr.")
+        raise BadSource(place, "no such file", "Correct its name.")
     volumes = [place] if place.is_file() else _named_mr(place)
     if not volumes:
         return MrFiles(place, "dicom", files_of_series(place, "MR", series))

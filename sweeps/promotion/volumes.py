@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from data_prep.dicom import census, check, convert
 from data_prep.errors import PctError
-from data_prep.volume import BadVolume, Volume, load_image, save_nifti
+from data_prep.volume import Volume, save_nifti
 from pct.model import Model, choose_device, load_model
+from pct.prediction.sources import find_mr, read_mr
 from pct.prediction.volume import CHUNK, predict_volume
 
 TABLE = ("mr", "to")
@@ -46,7 +46,7 @@ class PseudoCt:
           pseudo-CT in [-1, 1], -1 for -1000 HU and 1 for 3000, of the same shape.
         """
         if isinstance(model_input, str | Path):
-            return self._of(read_mr(Path(model_input))).array
+            return self._of(_read(Path(model_input))).array
         if isinstance(model_input, pd.DataFrame):
             return self._of_table(model_input)
         if isinstance(model_input, Mapping):
@@ -63,7 +63,7 @@ class PseudoCt:
         _refuse_odd_table(rows)
         done = []
         for mr, to in zip(rows["mr"], rows["to"], strict=True):
-            pct = self._of(read_mr(Path(mr)))
+            pct = self._of(_read(Path(mr)))
             save_nifti(pct, Path(to))
             low, high = int(pct.array.min()), int(pct.array.max())
             done.append({"to": str(to), "shape": pct.array.shape, "low_hu": low, "high_hu": high})
@@ -87,18 +87,8 @@ _EXPECTED = (
 )
 
 
-def read_mr(path: Path) -> Volume:
-    """An MR from a file, or from a folder with one DICOM series, which a CT's is refused for."""
-    if not path.exists():
-        raise BadVolume(f"{path}: no such file or folder.")
-    if path.is_file():
-        return load_image(path)
-    series = census(path)
-    modality = series.slices[0].modality
-    if modality != "MR":
-        raise BadInput(f"{path}: is a series of modality {modality}, expected MR.")
-    check(series)
-    return convert(series)
+def _read(path: Path) -> Volume:
+    return read_mr(find_mr(path)).volume
 
 
 def _volume(given: Mapping[Any, Any]) -> Volume:

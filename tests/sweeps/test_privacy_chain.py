@@ -1,4 +1,4 @@
-"""From a patient's DICOM to a promoted model's pseudo-CT: no output but that one names the patient."""
+"""From a patient's DICOM to a pseudo-CT: of all that is written only that names the patient."""
 
 import csv
 import shutil
