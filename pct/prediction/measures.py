@@ -1,6 +1,7 @@
 """What an MR's head and its pseudo-CT measure, without a CT to compare with: numbers, no words."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ FACES = (("left", "right"), ("back", "front"), ("bottom", "top"))
 _MM3_A_LITRE = 1e6
 _JITTER_MM = 2.0
 """Least distance over which neighbours are compared: finer voxels are interpolated."""
+_FINEST_MM = 1.0
+"""Of finer voxels every n-th is looked at, about this far apart."""
 _MOST_HU = 1 << 14
 """Of a second difference, as a CT holds HU; all above counts as this."""
 
@@ -58,15 +61,24 @@ def cut_faces(head: Mask) -> dict[str, float]:
 
 def share_outside(mask: Volume, grid: Grid) -> float:
     """Share of a mask's voxels whose centres lie further than half a voxel outside `grid`."""
-    within, total = 0, 0
     mapping = np.linalg.inv(grid.affine) @ mask.affine
-    for k in np.flatnonzero(mask.array.any(axis=(0, 1))):
+    last = np.array(grid.shape)[:, None] - 0.5
+
+    def within(i: NDArray[Any], j: NDArray[Any], k: NDArray[Any]) -> NDArray[np.bool_]:
+        at = mapping @ np.stack([i, j, k, np.ones_like(i)])
+        return np.asarray(((at[:3] >= -0.5) & (at[:3] <= last)).all(axis=0))
+
+    ends = [
+        (held[0], held[-1]) for areas in _areas(mask.array) if (held := np.flatnonzero(areas)).size
+    ]
+    if not ends or within(*np.array(np.meshgrid(*ends)).reshape(3, -1)).all():
+        return 0.0  # both are boxes: what holds the corners holds all
+    inside, total = 0, 0
+    for k in range(ends[2][0], ends[2][1] + 1):
         i, j = np.nonzero(mask.array[:, :, k])
-        at = mapping @ np.stack([i, j, np.full_like(i, k), np.ones_like(i)])
-        last = np.array(grid.shape)[:, None] - 0.5
-        within += int(((at[:3] >= -0.5) & (at[:3] <= last)).all(axis=0).sum())
+        inside += int(within(i, j, np.full_like(i, k)).sum())
         total += i.size
-    return 1.0 - within / max(1, total)
+    return 1.0 - inside / total
 
 
 def tissue_shares(pct_hu: NDArray[np.int16], head: Mask) -> dict[str, float]:
@@ -95,7 +107,10 @@ def jitter(pct_hu: NDArray[np.int16], head: Mask, spacing_mm: Sequence[float]) -
     box = ndimage.find_objects(head.astype(np.uint8))
     if not box:
         return float("nan")
-    pct_hu, head = pct_hu[box[0]], head[box[0]]
+    every = [max(1, int(_FINEST_MM / step)) for step in spacing_mm]
+    thinned = tuple(slice(one.start, one.stop, n) for one, n in zip(box[0], every, strict=True))
+    pct_hu, head = pct_hu[thinned], head[thinned]
+    spacing_mm = [step * n for step, n in zip(spacing_mm, every, strict=True)]
     over_mm = max(*spacing_mm, _JITTER_MM)
     x, y, z = (
         _bend(pct_hu, head, axis=axis, step=max(1, round(over_mm / spacing)))

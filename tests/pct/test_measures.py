@@ -67,6 +67,21 @@ def test_the_share_outside_a_grid_is_that_of_the_voxels_it_does_not_reach():
     assert measures.share_outside(head, Grid((5, 6, 5), head.affine)) == pytest.approx(0.5)
 
 
+def test_a_corner_beyond_a_grid_that_is_tilted_counts_and_nothing_of_no_head_does():
+    head = ball(20.0, (1.0, 1.0, 1.0))
+    angle = np.deg2rad(45.0)
+    turned = np.eye(4)
+    turned[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    turned[:3, 3] = turned[:3, :3] @ [-21.0, -21.0, -21.0]
+    assert measures.share_outside(head, Grid((43, 43, 43), turned)) == 0.0
+    whole = head.with_array(np.ones_like(head.array))
+    outside = measures.share_outside(whole, Grid((43, 43, 43), turned))
+    places = np.indices(whole.array.shape).reshape(3, -1) + whole.affine[:3, 3:]
+    at = turned[:3, :3].T @ places
+    assert outside == pytest.approx(1 - (np.abs(at) <= 21.5).all(axis=0).mean())
+    assert measures.share_outside(head.with_array(~whole.array), Grid((2, 2, 2), turned)) == 0.0
+
+
 def test_a_grid_of_larger_voxels_holds_what_lies_within_their_faces():
     head = Volume(np.ones((8, 8, 8), bool), np.eye(4))
     coarse = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -128,6 +143,13 @@ def test_jitter_is_1_where_the_axes_are_alike_and_rises_with_offsets_between_sli
     jumping = hu + noise(head.shape[2:], 60.0, seed=1)
     assert measures.jitter(jumping, head, (2.0, 2.0, 2.0)) == pytest.approx(3.16, abs=0.6)
     assert measures.jitter(jumping.transpose(2, 1, 0), head, (2.0, 2.0, 2.0)) < 1
+
+
+def test_of_fine_voxels_every_nth_is_looked_at():
+    hu = noise((24, 24, 12), 30.0)
+    head = np.ones(hu.shape, bool)
+    fine = measures.jitter(hu, head, (0.5, 0.4, 1.0))
+    assert fine == measures.jitter(hu[::2, ::2], head[::2, ::2], (1.0, 0.8, 1.0))
 
 
 @pytest.mark.parametrize("shape", [(9, 9, 2), (9, 9, 9)])
