@@ -7,7 +7,7 @@ from typing import Any
 from data_prep.fingerprint import training_fingerprint
 from data_prep.shards import read_manifest
 from pct.config import Run
-from pct.given import trained_on
+from pct.given import id_keys, trained_on
 
 INTENDED_USE = "Research only. Not a medical device; not for treatment planning."
 
@@ -18,7 +18,8 @@ def make_card(
     """The card of `run`'s generator after `epoch` epochs, of plain values; `more` comes on top.
 
     `value` is that of the selection metric; `trained_on` are all cases it has learnt from, with a
-    given model's; `fingerprint` is what its training data look like, for prediction to compare.
+    given model's, and `id_keys` what their ids were made with; `fingerprint` is what its training
+    data look like, for prediction to compare.
     """
     manifest = read_manifest(data)
     return {
@@ -29,6 +30,7 @@ def make_card(
         "data_digest": manifest.digest,
         "split_sha": manifest.split_sha,
         "trained_on": trained_on(run, data),
+        "id_keys": id_keys(run, data),
         "fingerprint": training_fingerprint(data),
         "software": {name: version(name) for name in ("pct-sweeps", "torch", "monai")},
         "intended_use": INTENDED_USE,
