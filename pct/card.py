@@ -18,8 +18,7 @@ def make_card(
     """The card of `run`'s generator after `epoch` epochs, of plain values; `more` comes on top.
 
     `value` is that of the selection metric; `trained_on` are all cases it has learnt from, with a
-    given model's, and `id_keys` what their ids were made with; `fingerprint` is what its training
-    data look like, for prediction to compare.
+    given model's; `fingerprint` is what its training data look like, for prediction to compare.
     """
     manifest = read_manifest(data)
     return {

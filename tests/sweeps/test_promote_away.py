@@ -1,5 +1,7 @@
-"""Promotion through a real MLflow server, and with one that goes away on the way."""
+"""Promotion through a real MLflow server, one that goes away on the way, and by MLflow itself."""
 
+import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient, artifacts
@@ -72,3 +74,13 @@ def test_a_registry_that_is_away_does_not_look_like_an_empty_one(away, monkeypat
     monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", gone)
     assert away.pct("--trial", "two") == 2
     assert "a call failed (connection reset)" in capsys.readouterr().err
+
+
+def test_mlflow_loads_the_champion_by_its_alias(finished, tmp_path, monkeypatch):
+    """With its real flavours, from a version that is a logged model."""
+    promotable = finished.copied(tmp_path)
+    assert promotable.pct("--trial", "one") == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", promotable.place.uri)
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    slices = np.zeros((2, 1, 32, 32), np.float32)
+    assert mlflow.pyfunc.load_model(ADDRESS).predict(slices).shape == slices.shape
