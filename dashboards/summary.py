@@ -1,4 +1,4 @@
-"""A sweep in words: what ran, what sharing saved, which trial was best, which model stands."""
+"""A sweep in words: what ran, what sharing saved, which trial was best, what was promoted."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ TWINS_TOLD = 3
 
 
 def summary(sweep: Sweep) -> str:
-    """What ran, what sharing saved, which trial was best, which model stands: in words."""
+    """What ran, what sharing saved, which trial was best, what was promoted: in words."""
     return " ".join(_sentences(sweep))
 
 
@@ -30,7 +30,7 @@ def _sentences(sweep: Sweep) -> Iterator[str]:
         yield f"Did not finish: {listed}; the reasons are under Trials."
     champion = info.get("champion")
     if champion:
-        yield f"Champion: {champion['trial']}, version {champion['version']} ({champion['model']})."
+        yield f"Promoted: {champion['trial']} as models:/pct/{champion['version']}."
     else:
         yield "No model has been promoted."
 

@@ -7,7 +7,7 @@ from typing import Any
 from data_prep.fingerprint import training_fingerprint
 from data_prep.shards import read_manifest
 from pct.config import Run
-from pct.given import trained_on
+from pct.given import id_keys, trained_on
 
 SPLITS = ("train", "val", "test")
 
@@ -34,6 +34,7 @@ def make_card(
         "cases": {split: manifest.num_cases[split] for split in SPLITS},
         "slices": {split: manifest.num_slices[split] for split in SPLITS},
         "trained_on": trained_on(run, data),
+        "id_keys": id_keys(run, data),
         "fingerprint": training_fingerprint(data),
         "software": {name: version(name) for name in ("pct-sweeps", "torch", "monai")},
         "intended_use": INTENDED_USE,

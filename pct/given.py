@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from data_prep.shards import list_cases
+from data_prep.shards import list_cases, read_manifest
 from pct.config import Run
 from pct.learning import Given
 from pct.model import BadModel, Model, find_model, load_model
@@ -48,6 +48,17 @@ def trained_on(run: Run, data: Path) -> list[str]:
     if run.init:
         cases |= _seen_by(load_model(Path(run.init.model)), run.init)
     return sorted(cases)
+
+
+def id_keys(run: Run, data: Path) -> list[str]:
+    """What the ids of `trained_on` were made with, as the manifest has it: ids of one key compare.
+
+    `unknown` where the given model's card does not say.
+    """
+    keys = {str(read_manifest(data).settings["id_key"])}
+    if run.init:
+        keys |= set(load_model(Path(run.init.model)).card.get("id_keys", ["unknown"]))
+    return sorted(keys)
 
 
 def _seen_by(model: Model, init: Given) -> set[str]:

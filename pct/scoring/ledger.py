@@ -41,3 +41,11 @@ def opened_for(data: Path, entrant: Entrant) -> str | None:
         return None
     own = ledger[ledger["model_digest"] == entrant.digest]
     return str(own["time_utc"].min()) if len(own) else None
+
+
+def openings(data: Path, entrant: Entrant | None = None) -> int:
+    """How often the test set was opened: for this very entrant, or for anything at all."""
+    ledger = read_rows(data / LEDGER)
+    if entrant is None or ledger.empty:
+        return len(ledger)
+    return int((ledger["model_digest"] == entrant.digest).sum())

@@ -1,27 +1,54 @@
 """The verb `promote`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
-Folder = Annotated[Path, typer.Argument(help="folder of a sweep")]
+from data_prep.errors import PctError
+
+Folder = Annotated[
+    Optional[Path],  # noqa: UP045  typer reads this form in every version
+    typer.Argument(metavar="[DIR]", help="folder of a sweep; ./OUT if left out"),
+]
 Tracking = Annotated[
     str | None,
     typer.Option(help="MLflow URI; else MLFLOW_TRACKING_URI, else sqlite beside the sweep"),
 ]
 
 
+class BadCall(PctError):
+    """Options that do not go together."""
+
+
 def promote(
-    folder: Folder,
+    folder: Folder = None,
     trial: Annotated[
         str | None, typer.Option(help="default: the best by the selection metric")
     ] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="the champion before this one is champion again")
+    ] = False,
     tracking: Tracking = None,
-    force: Annotated[bool, typer.Option(help="past the gate; needs --note")] = False,
+    force: Annotated[bool, typer.Option("--force", help="past the gate; needs --note")] = False,
     note: Annotated[str, typer.Option(help="why, for the record")] = "",
 ) -> None:
     """Register a trial's best generator in MLflow as pct@champion, if it passes the gate."""
+    from sweeps.snapshot import DEFAULT_FOLDER
+
+    where = folder or Path(DEFAULT_FOLDER)
+    if rollback and (trial or force):
+        raise BadCall("--rollback goes with neither --trial nor --force: it takes what was before.")
+    if rollback:
+        _roll_back(where, tracking, note)
+    else:
+        _promote(where, trial, tracking, force=force, note=note)
+
+
+def _promote(
+    folder: Path, trial: str | None, tracking: str | None, *, force: bool, note: str
+) -> None:
+    from sweeps.promotion.promote import next_commands
     from sweeps.promotion.promote import promote as make_champion
 
     made = make_champion(folder, trial=trial, tracking=tracking, force=force, note=note)
@@ -29,3 +56,16 @@ def promote(
         print(f"overridden: {problem}")
     state = "is the champion already" if made.already else "is the champion now"
     print(f"{made.trial} {state}: {made.address}, version {made.version}")
+    if not made.already:
+        score, predict = next_commands(made, folder, tracking)
+        print(f"Next, once, its test scores (this opens the test set):\n  {score}")
+        print(f"and pseudo-CTs:\n  {predict}")
+
+
+def _roll_back(folder: Path, tracking: str | None, note: str) -> None:
+    from sweeps.promotion.registry import ADDRESS
+    from sweeps.promotion.rollback import roll_back
+
+    done = roll_back(folder, tracking=tracking, note=note)
+    print(f"rolled back: {done.left.shown}" + (f", {note}" if note else ""))
+    print(f"{ADDRESS} is {done.champion.shown} now")

@@ -1,29 +1,39 @@
 """Promotion: pick a trial, pass the gate, write a model folder, register it as the champion."""
 
+import json
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
 
-from data_prep.shards import read_manifest
-from pct.card import make_card
-from pct.given import trained_on
-from pct.model import save_model
-from pct.state import read_content
+from pct.model import BadModel
 from sweeps import records
-from sweeps.job import Job, Outcome, read_jobs, read_outcome
+from sweeps.job import Job, Outcome, read_jobs
 from sweeps.place import tracking_place
-from sweeps.promotion.gate import Refused, gate
-from sweeps.promotion.registry import ALIAS, NAME, champion_tags, find_champion, register
-from sweeps.store.store import Store
-from sweeps.tracking import client_at
-
-SCORES = "validation.parquet"
-"""The validation scores that lie in every model folder, for the next candidate's gate."""
-
-
-ADDRESS = f"models:/{NAME}@{ALIAS}"
+from sweeps.promotion.candidate import SCORES, Candidate, choose, read_candidate, write_model
+from sweeps.promotion.description import describe
+from sweeps.promotion.gate import Refused, gate, objections
+from sweeps.promotion.register import Entry, crown, register
+from sweeps.promotion.registry import (
+    ADDRESS,
+    CHAMPION,
+    DIGEST,
+    NAME,
+    REPLACES,
+    ROLLED_BACK,
+    ROLLED_BACK_NOTE,
+    STAGE,
+    TRIAL,
+    Version,
+    answering,
+    find_champion,
+    version_by,
+    versions,
+)
+from sweeps.tracking import Place, client_at
+from sweeps.tracking.place import without_secrets
 
 
 @dataclass(frozen=True)
@@ -35,80 +45,44 @@ class Promotion:
     address: str
     already: bool
     overridden: list[str]
+    data: str
+    """The data folder of the trial."""
 
 
 def promote(
     folder: Path, *, trial: str | None, tracking: str | None, force: bool, note: str
 ) -> Promotion:
     """Make a finished trial the champion. The same trial again changes nothing."""
-    job = choose(read_jobs(folder), trial)
-    outcome = _finished(job)
+    job, outcome = choose(read_jobs(folder), trial)
+    run_id = run_of(folder, job.leaf)
     place = tracking_place(folder, tracking)
     client = client_at(place)
-    old = champion_tags(client)
-    if old and old.get("pct.stage") == outcome.last_stage and old.get("pct.trial") == job.leaf:
-        _tell(folder, job.leaf, old["version"])
-        return Promotion(job.leaf, old["version"], ADDRESS, True, [])
-    scores = pd.read_parquet(job.scores)
-    overridden = gate(
-        job.leaf, scores, champion_scores(place.uri) if old else None,
-        learnt_from=trained_on(job.run, Path(job.data)), force=force, note=note,
-    )  # fmt: skip
-    model = folder / "models" / job.leaf
-    write_model(job, outcome, model, note=note)
-    tags = {
-        "pct.trial": job.leaf,
-        "pct.stage": outcome.last_stage,
-        "pct.note": note,
-        "pct.overridden": "; ".join(overridden),
-    }
-    version = register(client, run_of(folder, job.leaf), model, tags=tags)
-    _tell(folder, job.leaf, version)
-    return Promotion(job.leaf, version, ADDRESS, False, overridden)
-
-
-def choose(jobs: list[Job], trial: str | None) -> Job:
-    """The named trial, or the finished one with the best selection metric."""
-    done = {
-        job.leaf: outcome
-        for job in jobs
-        if (outcome := read_outcome(job)) and outcome.status == "FINISHED"
-    }
-    if trial is not None and trial not in done:
-        raise Refused(
-            f"trial {trial!r} has not finished here; finished are {', '.join(done) or 'none'}."
-        )
-    if not done:
-        raise Refused("no trial has finished here. Run pct sweep again.")
-    name = trial or max(done, key=lambda leaf: done[leaf].best_value)
-    return next(job for job in jobs if job.leaf == name)
-
-
-def champion_scores(uri: str) -> pd.DataFrame:
-    """The reigning champion's validation scores."""
-    return pd.read_parquet(find_champion(ADDRESS, tracking=uri) / SCORES)
-
-
-def write_model(job: Job, outcome: Outcome, folder: Path, *, note: str) -> None:
-    """Write the best generator of a finished leaf as a model folder, its scores beside it."""
-    content = read_content(
-        Store(job.store).get(outcome.last_stage, "state.pt"), torch.device("cpu")
-    )
-    best = content["best"]
-    card = make_card(
-        job.run, Path(job.data), trial=job.leaf, epoch=best["epoch"], value=best["value"],
-        stage=outcome.last_stage, validation=outcome.final, note=note,
-    )  # fmt: skip
-    save_model(
-        folder, best["weights"], run=job.run, grid=read_manifest(Path(job.data)).grid, card=card
-    )
-    pd.read_parquet(job.scores).to_parquet(folder / SCORES)
+    with answering(place):
+        champion, known = version_by(client, CHAMPION), versions(client)
+    if champion and _is_of(champion, job, outcome):
+        _tell(folder, job.leaf, champion.number)
+        return Promotion(job.leaf, champion.number, ADDRESS, True, [], job.data)
+    candidate = read_candidate(job, outcome)
+    problems = [
+        *_changed(folder, candidate), *_rolled_back(known, candidate),
+        *_weighed(candidate, champion, place),
+    ]  # fmt: skip
+    overridden = gate(job.leaf, problems, force=force, note=note)
+    entry = _entry(candidate, folder, run_id, champion, note=note, overridden=overridden)
+    with answering(place):
+        number = register(client, entry)
+        crown(client, number, over=champion)
+    _tell(folder, job.leaf, number)
+    return Promotion(job.leaf, number, ADDRESS, False, overridden, job.data)
 
 
 def run_of(folder: Path, trial: str) -> str:
     """The MLflow run of a trial."""
-    table = pd.read_parquet(folder / "trials.parquet")
-    run_id = str(table.set_index("trial").loc[trial, "run_id"])
+    path = folder / "trials.parquet"
+    if not path.exists():
+        raise Refused(f"{folder}: its sweep has not ended: {path.name} is missing. Wait for it.")
+    runs = pd.read_parquet(path).set_index("trial")["run_id"]
+    run_id = str(runs.get(trial) or "")
     if not run_id:
         raise Refused(
             f"trial {trial!r} has no MLflow run yet: tracking was away when the sweep ended. "
@@ -117,13 +91,91 @@ def run_of(folder: Path, trial: str) -> str:
     return run_id
 
 
-def _finished(job: Job) -> Outcome:
-    outcome = read_outcome(job)
-    assert outcome is not None
-    return outcome
+def next_commands(made: Promotion, folder: Path, tracking: str | None) -> list[str]:
+    """What one does with a new champion: the test set once, and a first pseudo-CT."""
+    place = tracking_place(folder, tracking)
+    found_alone = place.uri == tracking_place(Path("here"), None).uri
+    where = [] if found_alone else ["--tracking", without_secrets(place.uri)]
+    data, table = _from_here(Path(made.data)), _from_here(folder / "scores.parquet")
+    score = ["--data", data, "--split", "test", "--to", table]
+    predict = ["--mr", "mr.nii.gz", "--to", "pct.nii.gz"]
+    return [
+        shlex.join(["pct", "score", ADDRESS, *where, *score]),
+        shlex.join(["pct", "predict", ADDRESS, *where, *predict]),
+    ]
+
+
+def _is_of(champion: Version, job: Job, outcome: Outcome) -> bool:
+    wanted = {TRIAL: job.leaf, STAGE: outcome.last_stage}
+    return all(champion.tags.get(name) == value for name, value in wanted.items())
+
+
+def _weighed(candidate: Candidate, champion: Version | None, place: Place) -> list[str]:
+    """What the gate has against it, beside the champion's validation scores."""
+    if champion is None:
+        return objections(candidate.scores, None, cases=candidate.cases)
+    try:
+        path = find_champion(champion.address, tracking=place.uri) / SCORES
+        scores = pd.read_parquet(path)
+    except (OSError, ValueError, BadModel) as error:
+        alone = objections(candidate.scores, None, cases=candidate.cases)
+        return [*alone, f"the scores of the champion, {champion.shown}, cannot be read: {error}"]
+    return objections(candidate.scores, scores, cases=candidate.cases)
+
+
+def _changed(folder: Path, candidate: Candidate) -> Iterator[str]:
+    """Data that were prepared anew since: the scores, and who was trained on, are of the old."""
+    then = json.loads((folder / "sweep.json").read_text())["data"]["digest"]
+    now = candidate.model.card["data_digest"]
+    if then != now:
+        yield (
+            f"{candidate.job.data} has changed since the sweep: its digest was {then[:12]} and is "
+            f"{now[:12]}"
+        )
+
+
+def _rolled_back(known: Sequence[Version], candidate: Candidate) -> Iterator[str]:
+    """The very same weights may have been champion, and given up, before."""
+    for version in known:
+        when = version.tags.get(ROLLED_BACK)
+        if when and version.tags.get(DIGEST) == candidate.entrant.digest:
+            why = version.tags.get(ROLLED_BACK_NOTE) or "no reason given"
+            yield f"the same weights were rolled back on {when}, as {version.shown}: {why}"
+
+
+def _entry(
+    candidate: Candidate, folder: Path, run_id: str, champion: Version | None,
+    *, note: str, overridden: list[str],
+) -> Entry:  # fmt: skip
+    """The candidate's model folder, written, with what the registry says of it."""
+    from sweeps.promotion.flavours import add_flavours
+
+    model = folder / "models" / candidate.job.leaf
+    write_model(candidate, model, note=note, overridden=overridden)
+    add_flavours(model)
+    tags = {
+        TRIAL: candidate.job.leaf,
+        STAGE: candidate.outcome.last_stage,
+        DIGEST: candidate.entrant.digest,
+        REPLACES: champion.number if champion else "",
+        "pct.data_digest": candidate.model.card["data_digest"],
+        "pct.note": note,
+        "pct.overridden": "; ".join(overridden),
+        "pct.test_opened": str(candidate.opened),
+        "pct.test_opened_for_it": str(candidate.opened_for_it),
+    }
+    text = describe(candidate, champion, note=note, overridden=overridden)
+    return Entry(model, run_id, {tag: value for tag, value in tags.items() if value}, text)
+
+
+def _from_here(path: Path) -> str:
+    """Relative to the working directory where that is above it."""
+    path, here = path.resolve(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _tell(folder: Path, trial: str, version: str) -> None:
-    """Let the report know of the champion."""
-    champion = {"trial": trial, "version": version, "model": ADDRESS}
-    records.add_to_summary(folder, champion=champion)
+    """Let the report and the store know; a file that says so already stays as it is."""
+    promoted = {"trial": trial, "version": version, "model": f"models:/{NAME}/{version}"}
+    if json.loads((folder / "sweep.json").read_text()).get("champion") != promoted:
+        records.add_to_summary(folder, champion=promoted)

@@ -102,7 +102,7 @@ def test_the_summary_says_what_ran_what_was_saved_and_which_trial_is_best(sweep_
     )
 
 
-def test_the_summary_names_the_champion_and_what_failed(sweep_dir):
+def test_the_summary_names_what_was_promoted_and_what_failed(sweep_dir):
     rows = trial_rows()
     rows[0] |= {"status": "FAILED", "reason": "worker lost", "best_value": None}
     write_table(sweep_dir, "trials.parquet", rows)
@@ -110,7 +110,7 @@ def test_the_summary_names_the_champion_and_what_failed(sweep_dir):
     write_info(sweep_dir, champion=champion, epochs_trained=12)
     text = summary(load_sweep(sweep_dir))
     assert "Did not finish: never (FAILED)" in text
-    assert "Champion: exp.keep, version 3 (models:/pct@champion)." in text
+    assert "Promoted: exp.keep as models:/pct/3." in text
     assert "The other 3 were in the store already or did not run." in text
 
 

@@ -15,7 +15,7 @@ from pct.prediction.volume import predict_volume
 from pct.preview import preview_hu
 from pct.scoring.score import masks_in_view
 from pct.validate import look
-from sweeps.promotion.promote import write_model
+from sweeps.promotion.candidate import read_candidate, write_model
 from sweeps.replay import copy_twin, forget
 from sweeps.runner import Where
 from sweeps.session import run_sweep
@@ -40,7 +40,7 @@ def swept(tmp_path_factory, phantom_data, tracking) -> Swept:
 def best(swept, tmp_path_factory):
     job = next(job for job in swept.sweep.jobs if job.leaf == "ngf.drop")
     folder = tmp_path_factory.mktemp("model") / "model"
-    write_model(job, swept.result.outcomes[job.leaf], folder, note="")
+    write_model(read_candidate(job, swept.result.outcomes[job.leaf]), folder, note="")
     return load_model(folder)
 
 

@@ -12,8 +12,9 @@ from pct.needs import WrongData, check_fit
 from sweeps import sweep as sweeping
 from sweeps import trial
 from sweeps.job import read_outcome
+from sweeps.promotion.candidate import read_candidate, write_model
 from sweeps.promotion.gate import Refused
-from sweeps.promotion.promote import promote, write_model
+from sweeps.promotion.promote import promote
 from sweeps.recipe import Leaf
 from sweeps.runner import Where
 from sweeps.session import alone, run_sweep
@@ -127,7 +128,7 @@ def test_a_sweep_starts_its_trunk_from_a_model_whose_patients_the_gate_sees(
     first = sweep_of(tmp_path / "first", phantom_data, {"plain": {"epochs": 1}})
     run_sweep(first, tracking, Where(here=True))
     (job,) = first.jobs
-    write_model(job, read_outcome(job), tmp_path / "model", note="")
+    write_model(read_candidate(job, read_outcome(job)), tmp_path / "model", note="")
     card_path = tmp_path / "model" / "model.json"
     content = json.loads(card_path.read_text())
     assert content["card"]["trained_on"] == list_cases(phantom_data, "train")
@@ -169,7 +170,7 @@ def test_what_patience_ended_between_snapshots_keeps_its_last_stage(
     outcome = run_sweep(sweep, tracking, Where(here=True)).outcomes["plain"]
     assert outcome.epochs == 11 not in sweep.jobs[0].snapshots
     assert sweep.store.has(outcome.last_stage)
-    write_model(sweep.jobs[0], outcome, tmp_path / "model", note="")  # as promotion does
+    write_model(read_candidate(sweep.jobs[0], outcome), tmp_path / "model", note="")
 
 
 def test_an_outcome_that_a_power_cut_has_torn_is_taken_for_none(tmp_path, phantom_data, tracking):

@@ -10,7 +10,7 @@ import pytest
 
 from pct.__main__ import main
 from sweeps.job import read_outcome
-from sweeps.promotion.promote import write_model
+from sweeps.promotion.candidate import read_candidate, write_model
 from sweeps.runner import Where, connect, run_here, run_on_ray, set_environment
 from sweeps.session import run_sweep
 from sweeps.source import Listed
@@ -139,7 +139,7 @@ def test_a_trial_that_cannot_be_trained_fails_alone_and_once(
 ):
     job = job_of(undisturbed, "never")
     model = tmp_path / "model"
-    write_model(job, read_outcome(job), model, note="")
+    write_model(read_candidate(job, read_outcome(job)), model, note="")
     trials = {
         "never": FORKED["never"],
         "wild": {"schedule": {"lr_g": {0: 2e-3, 2: 1e30}}},

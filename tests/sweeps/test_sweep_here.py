@@ -12,7 +12,7 @@ from pct.model import load_model
 from pct.needs import WrongData
 from pct.state import start
 from pct.train import TrainingData, fit
-from sweeps.promotion.promote import write_model
+from sweeps.promotion.candidate import read_candidate, write_model
 from sweeps.runner import Where
 from sweeps.session import run_sweep
 from sweeps.tracking import client_at
@@ -222,7 +222,7 @@ def test_data_of_another_size_is_refused_with_the_command_that_prepares_it(tmp_p
 def test_a_finished_leaf_can_be_written_as_a_model(swept, tmp_path):
     job = next(job for job in swept.sweep.jobs if job.leaf == "ngf.drop")
     outcome = swept.result.outcomes["ngf.drop"]
-    write_model(job, outcome, tmp_path / "model", note="test")
+    write_model(read_candidate(job, outcome), tmp_path / "model", note="test")
     model = load_model(tmp_path / "model")
     best = final_state(swept.sweep, "ngf.drop")["best"]
     assert model.name == f"ngf.drop@{best['epoch']}"

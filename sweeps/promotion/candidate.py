@@ -1,0 +1,119 @@
+"""Who stands for promotion: a finished trial, its best generator, its scores, whom it has seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from data_prep.shards import list_cases, read_manifest
+from pct.card import make_card
+from pct.config import suggest
+from pct.model import Model, save_model
+from pct.networks import Generator
+from pct.scoring.ledger import Entrant, openings
+from pct.scoring.rows import read_rows
+from pct.scoring.score import entrant_of
+from pct.state import read_content
+from sweeps.job import Job, Outcome, read_outcome
+from sweeps.promotion.gate import Cases, Refused
+from sweeps.store.store import Store
+
+SCORES = "validation.parquet"
+"""The validation scores that lie in every model folder, for the next candidate's gate."""
+
+AGAIN = "Run the same pct sweep again"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A finished trial with all that the gate and the record want to know."""
+
+    job: Job
+    outcome: Outcome
+    model: Model
+    """Its best generator."""
+    scores: pd.DataFrame
+    cases: Cases
+    entrant: Entrant
+    opened: int
+    """How often the test set of its data was opened."""
+    opened_for_it: int
+    """And how often for this very model."""
+
+
+def choose(jobs: Sequence[Job], trial: str | None) -> tuple[Job, Outcome]:
+    """The named trial, or the finished one whose selection metric is highest, as PSNR should be."""
+    found = {job.leaf: (job, read_outcome(job)) for job in jobs}
+    done = [
+        (job, outcome)
+        for job, outcome in found.values()
+        if outcome and outcome.status == "FINISHED"
+    ]
+    if trial is None and done:
+        return max(done, key=lambda pair: pair[1].best_value)
+    for job, outcome in done:
+        if job.leaf == trial:
+            return job, outcome
+    names = [job.leaf for job, _ in done]
+    shown = f"Finished are: {', '.join(names)}." if names else f"None has. {AGAIN}."
+    if trial is None:
+        raise Refused(f"no trial has finished here. {AGAIN}.")
+    if trial not in found:
+        raise Refused(f"no trial {trial!r} here{suggest(trial, list(found))} {shown}")
+    ended = found[trial][1]
+    how = f"failed ({ended.reason})" if ended else "has not finished"
+    raise Refused(f"trial {trial!r} {how}, so it has no scores to be judged by. {shown}")
+
+
+def read_candidate(job: Job, outcome: Outcome) -> Candidate:
+    """All of it; scores that are lost are `Refused` with what makes them anew."""
+    data, model = Path(job.data), best_of(job, outcome)
+    scores = read_rows(job.scores)
+    if scores.empty:
+        raise Refused(
+            f"trial {job.leaf!r} has no 3D scores: {job.scores} is "
+            f"{'empty' if job.scores.exists() else 'missing'}. Remove {job.outcome} and run the "
+            "same pct sweep again: it scores the trial anew, from its last stage."
+        )
+    manifest, entrant = read_manifest(data), entrant_of(model)
+    cases = Cases(
+        trained_on=model.card["trained_on"],
+        val=list_cases(data, "val"),
+        test=list_cases(data, "test"),
+        id_key=str(manifest.settings["id_key"]),
+        id_keys=model.card["id_keys"],
+    )
+    opened, own = openings(data), openings(data, entrant)
+    return Candidate(job, outcome, model, scores, cases, entrant, opened, own)
+
+
+def best_of(job: Job, outcome: Outcome) -> Model:
+    """The best generator of a finished leaf, from the stage store."""
+    content = read_content(
+        Store(job.store).get(outcome.last_stage, "state.pt"), torch.device("cpu")
+    )
+    best, data = content["best"], Path(job.data)
+    generator = Generator(job.run.generator)
+    generator.load_state_dict(best["weights"])
+    card = make_card(
+        job.run, data, trial=job.leaf, epoch=best["epoch"], value=best["value"],
+        stage=outcome.last_stage, validation=outcome.final,
+    )  # fmt: skip
+    return Model(generator.eval(), job.run, read_manifest(data).grid, card)
+
+
+def write_model(
+    candidate: Candidate, folder: Path, *, note: str, overridden: Sequence[str] = ()
+) -> None:
+    """Write the best generator as a model folder, with its scores and what its promotion said."""
+    model = candidate.model
+    card = model.card | {
+        "note": note,
+        "overridden": list(overridden),
+        "test_opened": candidate.opened,
+        "test_opened_for_it": candidate.opened_for_it,
+    }
+    save_model(folder, model.generator.state_dict(), run=model.run, grid=model.grid, card=card)
+    candidate.scores.to_parquet(folder / SCORES)
