@@ -20,9 +20,6 @@ from sweeps.job import Job, Outcome, read_outcome
 from sweeps.promotion.gate import Cases, Refused
 from sweeps.store.store import Store
 
-SCORES = "validation.parquet"
-"""The validation scores that lie in every model folder, for the next candidate's gate."""
-
 AGAIN = "Run the same pct sweep again"
 
 
@@ -115,5 +112,5 @@ def write_model(
         "test_opened": candidate.opened,
         "test_opened_for_it": candidate.opened_for_it,
     }
-    save_model(folder, model.generator.state_dict(), run=model.run, grid=model.grid, card=card)
-    candidate.scores.to_parquet(folder / SCORES)
+    weights = model.generator.state_dict()
+    save_model(folder, weights, run=model.run, grid=model.grid, card=card, scores=candidate.scores)

@@ -1,11 +1,17 @@
 """The verb `promote`."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from data_prep.errors import PctError
+
+if TYPE_CHECKING:
+    from sweeps.promotion.promote import Promotion
+
+WIDTH = 140
+"""Of tables in the terminal."""
 
 Folder = Annotated[
     Optional[Path],  # noqa: UP045  typer reads this form in every version
@@ -29,6 +35,9 @@ def promote(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="the champion before this one is champion again")
     ] = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="then score it on the test patients: once, on record")
+    ] = False,
     tracking: Tracking = None,
     force: Annotated[bool, typer.Option("--force", help="past the gate; needs --note")] = False,
     note: Annotated[str, typer.Option(help="why, for the record")] = "",
@@ -37,16 +46,17 @@ def promote(
     from sweeps.snapshot import DEFAULT_FOLDER
 
     where = folder or Path(DEFAULT_FOLDER)
-    if rollback and (trial or force):
-        raise BadCall("--rollback goes with neither --trial nor --force: it takes what was before.")
+    if rollback and (trial or force or test):
+        words = "goes with none of --trial, --force and --test: it takes what was before."
+        raise BadCall(f"--rollback {words}")
     if rollback:
         _roll_back(where, tracking, note)
     else:
-        _promote(where, trial, tracking, force=force, note=note)
+        _promote(where, trial, tracking, test=test, force=force, note=note)
 
 
 def _promote(
-    folder: Path, trial: str | None, tracking: str | None, *, force: bool, note: str
+    folder: Path, trial: str | None, tracking: str | None, *, test: bool, force: bool, note: str
 ) -> None:
     from sweeps.promotion.promote import next_commands
     from sweeps.promotion.promote import promote as make_champion
@@ -55,11 +65,29 @@ def _promote(
     for problem in made.overridden:
         print(f"overridden: {problem}")
     state = "is the champion already" if made.already else "is the champion now"
-    print(f"{made.trial} {state}: {made.address}, version {made.version}")
+    print(f"{made.trial} {state}: {made.address}, version {made.version}", flush=True)
+    if test:
+        _test(made, folder, tracking)
     if not made.already:
         score, predict = next_commands(made, folder, tracking)
-        print(f"Next, once, its test scores (this opens the test set):\n  {score}")
-        print(f"and pseudo-CTs:\n  {predict}")
+        if not test:
+            print(f"Next, once, its test scores (this opens the test set):\n  {score}")
+        print(f"Next, pseudo-CTs:\n  {predict}" if test else f"and pseudo-CTs:\n  {predict}")
+
+
+def _test(made: "Promotion", folder: Path, tracking: str | None) -> None:
+    from rich.console import Console
+
+    from data_prep.progress import bar
+    from data_prep.shards import list_cases
+    from pct.scoring.cohort import cohort, metric_table
+    from sweeps.promotion.test_set import open_test_set_for
+
+    with bar("score", total=len(list_cases(Path(made.data), "test")), unit="test cases") as show:
+        tested = open_test_set_for(made, folder, tracking=tracking, on_case=show)
+    Console(width=WIDTH).print(metric_table(cohort(tested.rows)))
+    before = f"was opened for it on {tested.before} already, not again"
+    print(f"The test set {before if tested.before else 'was opened for it, which is on record'}.")
 
 
 def _roll_back(folder: Path, tracking: str | None, note: str) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from pct.card_text import SCORES
 from pct.model import BadModel
 from sweeps import records
 from sweeps.job import Job, Outcome, read_jobs
 from sweeps.place import tracking_place
-from sweeps.promotion.candidate import SCORES, Candidate, choose, read_candidate, write_model
+from sweeps.promotion.candidate import Candidate, choose, read_candidate, write_model
 from sweeps.promotion.description import describe
 from sweeps.promotion.gate import Refused, gate, objections
 from sweeps.promotion.register import Entry, crown, register

@@ -26,6 +26,8 @@ REPLACES = "pct.replaces"
 """Tag of a version: the number of the champion that it replaced; the first has none."""
 ROLLED_BACK, ROLLED_BACK_NOTE = "pct.rolled_back_utc", "pct.rolled_back_note"
 """Tags of a version that was champion and is no more: when, and why."""
+TESTED = "pct.tested_utc"
+"""Tag of a version: when the test set was first opened for it."""
 
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow answers for no such model or version, and for no such alias."""

@@ -87,7 +87,7 @@ def test_without_a_folder_the_database_here_is_meant(promotable, capsys, tmp_pat
 
 def test_the_way_back_takes_no_trial_and_no_force(promotable, capsys):
     assert promotable.pct("--rollback", "--trial", "one") == 2
-    assert "--rollback goes with neither --trial nor --force" in capsys.readouterr().err
+    assert "--rollback goes with none of --trial, --force" in capsys.readouterr().err
 
 
 def test_a_version_that_was_deleted_is_no_way_back(promotable, capsys):
