@@ -4,17 +4,17 @@ A phantom's MR of 256 x 256 x 160 and of 512 x 512 x 200 voxels, 256 mm wide, an
 generator as it is initialised, on training's grid and in tiles at the MR's own scale.
 
 `loop` is what people write: nibabel's closest canonical axes, percentiles of the whole volume, a
-Gaussian against aliasing and `resample_from_to` (linear, neither where the voxels are the MR's
-own), one slice at a time through MONAI's `sliding_window_inference` with our tiles, overlap,
-blending and batch, HU, and `resample_from_to` back, all in float32. It is told which grid the
-generator sees, and finds no head. `same work`: `predict_prepared` with that window and that grid.
-`whole`: `predict_volume` as `pct predict` calls it, which also finds the head, for the window and
-for where training's grid lies.
+Gaussian against aliasing and `resample_from_to` (linear; end slices repeated and the darkest value
+beyond, as `pct predict` has it; none of this where the voxels are the MR's own), one slice at a
+time through MONAI's `sliding_window_inference` with our tiles, overlap, blending and batch, HU, and
+`resample_from_to` back, all in float32. It is told which grid the generator sees, and finds no
+head. `same work`: `predict_prepared` with that window and that grid. `whole`: `predict_volume` as
+`pct predict` calls it, which also finds the head, for the window and for where that grid lies.
 
 One thread; CPU seconds a slice of the MR, the median of rounds in turn, each second one backwards,
-where tiles are timed on the middle 16 slices. `same work` keeps whole HU before they are laid back,
-and takes what lies beyond the MR for its darkest value, the loop for its rim, which normalisation
-carries into the slice: it exits with 1 where they are more than 5 HU apart, 8 mm from the rim.
+where tiles are timed on the middle 16 slices. It exits with 1 where `same work` is more than 2 HU
+off the loop; we round to whole HU before laying back as well. (A generator like the thesis's makes
+more than 100 HU of 1e-5 in its input as long as nothing has trained it: there it may be more.)
 
 Then the peak memory above the MR, of each in a process of its own, with sagittal and tilted volumes
 too; tiles do not overlap there, which makes them fewer, not more at a time. `--slices N` keeps it
@@ -66,7 +66,7 @@ PEAKS = [
     ]
     for way in ways
 ]
-APART_HU, RIM_MM = 5, 8.0
+APART_HU = 2
 
 Ways = dict[str, Callable[[], Volume]]
 
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def race(ways: Ways, num_slices: int, *, rounds: int) -> int:
-    """Time the ways in turn; the largest difference of the first two but at the rim, in HU."""
+    """Time the ways in turn; the largest difference of the first two, in HU."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, Volume] = {}
     for turn in range(rounds):
@@ -112,13 +112,11 @@ def race(ways: Ways, num_slices: int, *, rounds: int) -> int:
             times[name].append((time.process_time() - began) / num_slices)
     medians = {name: statistics.median(each) for name, each in times.items()}
     apart = np.abs(found["same work"].array.astype(np.int32) - found["loop"].array)
-    rim = round(RIM_MM / WIDE_MM * len(apart))
-    inside = int(apart[rim:-rim, rim:-rim].max())
     for name, seconds in medians.items():
         faster = medians["loop"] / seconds
         print(f"  {name:<9} {seconds:8.4f} CPU-s a slice, {faster:5.2f} times as fast", flush=True)
-    print(f"  apart: at most {inside} HU, {apart.max()} HU at the rim")
-    return inside
+    print(f"  apart: at most {apart.max()} HU")
+    return int(apart.max())
 
 
 def model_of(preset: str, geometry: Geometry) -> Model:
@@ -149,15 +147,9 @@ def same_work(model: Model, ready: Prepared) -> Volume:
 def loop(model: Model, stored: nib.Nifti1Image, grid: Grid) -> Volume:
     """The usual script; `grid` is the one that the generator sees."""
     image = nib.as_closest_canonical(stored)
-    mr = np.asarray(image.dataobj, np.float32)
-    low, high = np.percentile(mr, (1, 99.9))
-    as_it_is = grid.shape == mr.shape and np.allclose(grid.affine, image.affine)
-    if not as_it_is:
-        factors = np.array(grid.spacing_mm) / image.header.get_zooms()
-        mr = ndimage.gaussian_filter(mr, np.maximum(0, (factors - 1) / 2), mode="nearest")
-        blurred = nib.Nifti1Image(mr, image.affine)
-        seen = resample_from_to(blurred, (grid.shape, grid.affine), order=1, mode="nearest")
-        mr = np.asarray(seen.dataobj, np.float32)
+    as_it_is = grid.shape == image.shape and np.allclose(grid.affine, image.affine)
+    low, high = np.percentile(image.dataobj, (1, 99.9))
+    mr = np.asarray((image if as_it_is else placed(image, grid)).dataobj, np.float32)
     unit = np.clip((mr - low) / (high - low) * 2 - 1, -1, 1).astype(np.float32)
     pct_hu = np.empty(unit.shape, np.float32)
     tile = model.grid.size
@@ -172,6 +164,19 @@ def loop(model: Model, stored: nib.Nifti1Image, grid: Grid) -> Volume:
     pct = nib.Nifti1Image(pct_hu, grid.affine)
     back = pct if as_it_is else resample_from_to(pct, image, order=1, cval=-1000)
     return Volume(np.rint(np.asarray(back.dataobj)).astype(np.int16), image.affine)
+
+
+def placed(image: nib.Nifti1Image, grid: Grid, ends: int = 4) -> nib.Nifti1Image:
+    """An image in canonical axes on a grid, blurred where that is coarser, its ends repeated."""
+    mr = np.asarray(image.dataobj, np.float32)
+    affine = image.affine.copy()
+    affine[:3, 3] -= ends * affine[:3, 2]
+    factors = np.array(grid.spacing_mm) / image.header.get_zooms()
+    padded = np.pad(mr, ((0, 0), (0, 0), (ends, ends)), mode="edge")
+    mr = ndimage.gaussian_filter(padded, np.maximum(0, (factors - 1) / 2), mode="nearest")
+    darkest = float(padded.min())
+    blurred = nib.Nifti1Image(mr, affine)
+    return resample_from_to(blurred, (grid.shape, grid.affine), order=1, cval=darkest)
 
 
 def as_stored(size: str, how: str) -> Volume:
