@@ -29,7 +29,8 @@ import torch
 
 from pct import train as training
 from pct.__main__ import main as run_pct
-from sweeps import cli, promote, session, trial  # noqa: F401  for the forks: loaded once
+from sweeps import cli, session, trial  # noqa: F401  for the forks: loaded once
+from sweeps.promotion import promote  # noqa: F401
 from tests.data_folder import SIZE, make_data
 from tests.sweeps.unhurt import Unhurt, problems_of
 from tests.sweeps.watched import environment

@@ -13,7 +13,14 @@ from pct.prediction.check import warnings
 from pct.prediction.grids import grid_onto, own_grid
 from pct.prediction.picture import qc_picture
 from pct.prediction.quality import look_over
-from pct.prediction.record import Made, as_json, checks_in, output_facts, record_of
+from pct.prediction.record import (
+    Made,
+    as_json,
+    checks_in,
+    hu_histogram,
+    output_facts,
+    record_of,
+)
 from pct.prediction.sources import Mr, MrFiles, read_mr, sha256_of_mr
 from pct.prediction.targets import beside, expect_fitting, is_nifti
 from pct.prediction.volume import OnSlices, predict_prepared, prepare
@@ -71,7 +78,9 @@ def predict_one(
         picture.write_bytes(qc_picture(prepared, pct, checks))
         series_uid = _write(pct, target, mr, maker=maker, frame_uid=out.frame_uid)
         written = output_facts(pct, series_uid)
-        facts.write_text(as_json(made, maker, prepared, checks, written), encoding="utf-8")
+        histogram = hu_histogram(prepared, pct)
+        told = as_json(made, maker, prepared, checks, output=written, histogram=histogram)
+        facts.write_text(told, encoding="utf-8")
     low, high = int(pct.array.min()), int(pct.array.max())
     return Predicted(pct.grid.shape, tuple(warnings(checks)), (low, high))
 

@@ -9,12 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data_prep.dicom_census import read_header
 from data_prep.dicom_ct import Maker
-from data_prep.volume import Volume
+from data_prep.histograms import BIN_HU, FIRST_HU, NUM_BINS, TISSUES, count_hu
+from data_prep.volume import Volume, to_ras
 from pct.config import Background, Geometry
 from pct.prediction.asked import Kind, Where
 from pct.prediction.check import Check, warnings
+from pct.prediction.measures import head_on
 from pct.prediction.targets import beside
 from pct.prediction.volume import Prepared
 
@@ -36,9 +40,15 @@ class Made:
 
 
 def as_json(
-    made: Made, maker: Maker, prepared: Prepared, checks: Sequence[Check], output: dict[str, Any]
+    made: Made,
+    maker: Maker,
+    prepared: Prepared,
+    checks: Sequence[Check],
+    *,
+    output: dict[str, Any],
+    histogram: dict[str, Any],
 ) -> str:
-    """The text of the JSON, `output` as `output_facts` gives it."""
+    """The text of the JSON, `output` and `histogram` as the functions below give them."""
     facts = {
         "format": FORMAT,
         "model": {"name": maker.name, "digest": maker.digest, "address": maker.address},
@@ -53,6 +63,7 @@ def as_json(
         "checks": [asdict(check) for check in checks],
         "warnings": len(warnings(checks)),
         "software": made.software,
+        "hu_histogram": histogram,
     }
     return json.dumps(facts, indent=1, allow_nan=False) + "\n"
 
@@ -63,6 +74,23 @@ def output_facts(pct: Volume, series_uid: str | None) -> dict[str, Any]:
         "shape": pct.grid.shape,
         "spacing_mm": [round(step, 4) for step in pct.spacing_mm],
         "series_uid": series_uid,
+    }
+
+
+def hu_histogram(prepared: Prepared, pct: Volume) -> dict[str, Any]:
+    """Voxel counts by tissue of a pseudo-CT in int16 HU, as a data folder's fingerprint has them.
+
+    Air, soft tissue and bone inside the MR's head, and all outside of it; what lies beyond the
+    first and the last bin counts in them.
+    """
+    pct = to_ras(pct)
+    columns = count_hu(pct.array, head_on(prepared.head, pct.grid).array)
+    counts = np.reshape(columns["hu_histogram"], (len(TISSUES), NUM_BINS)).tolist()
+    return {
+        "first_hu": FIRST_HU,
+        "bin_hu": BIN_HU,
+        "counts": dict(zip(TISSUES, counts, strict=True)),
+        "median_hu": dict(zip(TISSUES, columns["hu_median"], strict=True)),
     }
 
 

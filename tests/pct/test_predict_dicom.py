@@ -89,6 +89,12 @@ def test_the_record_says_what_was_made_and_nothing_about_the_patient(series, tmp
         "kind": "dicom", "grid": "axial", "shape": [46, 48, 24], "spacing_mm": [5, 5, 8],
         "series_uid": first.SeriesInstanceUID,
     }  # fmt: skip
+    counts = record["hu_histogram"]["counts"]
+    assert list(counts) == ["air", "soft", "bone", "outside"]
+    assert sum(map(sum, counts.values())) == 46 * 48 * 24
+    hu = by_sitk(tmp_path / "pct").array
+    assert sum(counts["bone"]) + sum(counts["outside"][20:]) >= (hu > 255).sum() > 0
+    assert sum(counts["soft"][20:]) == 0, "soft tissue ends at 250 HU"
     assert record["warnings"] == sum(not check["ok"] for check in record["checks"])
     warnings = f"{record['warnings'] or 'no'} warning"
     assert f"exp1@6: pseudo-CT 46x48x24, -1000 to 3000 HU, {warnings}" in told.out
