@@ -114,3 +114,26 @@ def structures(frame, contours, *, name="Head", kind="CLOSED_PLANAR", interprete
     dataset.StructureSetROISequence, dataset.ROIContourSequence = [roi], [drawn]
     dataset.RTROIObservationsSequence = [seen]
     return dataset
+
+
+def signed_download(cohort, *, name, number, **also):
+    """Move a cohort's series to folders and files called after patients, who are in all headers.
+
+    Patients are `number`-0 and so on; `also` are further tags. Returns the cohort.
+    """
+    rows = rows_of(cohort)
+    for index, row in enumerate(rows):
+        row["Subject ID"] = f"{number}-{index // 2}"
+        place = f"{name}/{row['Subject ID']}/{row['Modality']}-{name}"
+        for count, path in enumerate(sorted(folder_of(cohort, row).iterdir())):
+            dataset = pydicom.dcmread(path)
+            dataset.PatientName, dataset.PatientID = name, row["Subject ID"]
+            for keyword, value in also.items():
+                setattr(dataset, keyword, value)
+            to = cohort / place / f"{name}-{number}-{count:02d}.dcm"
+            to.parent.mkdir(parents=True, exist_ok=True)
+            dataset.save_as(to)
+        row["File Location"] = place
+    shutil.rmtree(cohort / "PHANTOM")
+    write_rows(cohort, rows)
+    return cohort

@@ -5,13 +5,13 @@ import subprocess
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813  SimpleITK's own abbreviation
 from dicom2nifti.convert_dicom import dicom_series_to_nifti
 
 from data_prep.dicom import census
 from data_prep.dicom_ct import axial_grid_of, series_grid, write_ct
 from data_prep.volume import Volume, load_nifti
 from tests.data_prep.mr_series import MAKER, ORIENTATIONS, assert_same_place, pct_of, write_mr
+from tests.readers import by_sitk
 
 
 @pytest.fixture(params=ORIENTATIONS)
@@ -28,19 +28,9 @@ def written(request, orientation, tmp_path):
     return write_ct(pct, tmp_path / "ct", like=series, maker=MAKER).folder, pct
 
 
-def by_simpleitk(folder):
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    image = reader.Execute()
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    affine[:3, 3] = image.GetOrigin()
-    return Volume(sitk.GetArrayFromImage(image).T, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
-
-
 def test_simpleitk_sees_every_voxel_where_it_was(written):
     folder, pct = written
-    assert_same_place(by_simpleitk(folder), pct, hu=0.5)
+    assert_same_place(by_sitk(folder), pct, hu=0.5)
 
 
 def test_dicom2nifti_sees_every_voxel_where_it_was(written, tmp_path):

@@ -1,6 +1,5 @@
 """Nothing in DATA tells who a patient is, whatever files, folders and series are called."""
 
-import csv
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from data_prep.privacy import IdError, open_pseudonyms, store_ids
 from data_prep.shards import read_case_table
 from data_prep.sources import BadCase, find_cases
 from data_prep.splits import BadSplit
+from tests.data_prep.downloads import signed_download
 
 HASHED = PrepConfig(size=32, pixel_mm=8.0, max_slices=5, masks="threshold", ids="hash")
 NAME, NUMBER = "Secret^Name", "MRN12345"
@@ -25,28 +25,7 @@ NAME, NUMBER = "Secret^Name", "MRN12345"
 def download(tmp_path_factory):
     """A TCIA download of four that says who they are wherever it can; MRN12345-0 has faults."""
     table = write_cohort(tmp_path_factory.mktemp("tcia") / "c", num_cases=4, size=48, num_slices=20)
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows):
-        row["Subject ID"] = f"{NUMBER}-{number // 2}"
-        place = f"{NAME}/{NUMBER}-{number // 2}/{row['Modality']}-{NAME}"
-        old = table.parent / row["File Location"].replace("\\", "/")
-        for index, path in enumerate(sorted(old.iterdir())):
-            sign(path, table.parent / place / f"{NAME}-{NUMBER}-{index:02d}.dcm", row["Subject ID"])
-        row["File Location"] = place
-    shutil.rmtree(table.parent / "PHANTOM")
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return table.parent
-
-
-def sign(path, to, subject):
-    dataset = pydicom.dcmread(path)
-    dataset.PatientName, dataset.PatientID = NAME, subject
-    to.parent.mkdir(parents=True, exist_ok=True)
-    dataset.save_as(to)
+    return signed_download(table.parent, name=NAME, number=NUMBER)
 
 
 def spoil(ct):

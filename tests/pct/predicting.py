@@ -4,13 +4,11 @@ import csv
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pydicom
-import SimpleITK as sitk  # noqa: N813  SimpleITK's own abbreviation
 
 from data_prep.phantom_dicom import write_cohort
 from data_prep.schema import SliceGrid
-from data_prep.volume import Volume, save_nifti
+from data_prep.volume import save_nifti
 from pct.__main__ import main
 from tests.pct.heads import laid, smooth_mr
 from tests.pct.identity import identity, model_that
@@ -67,14 +65,3 @@ def listed(folder: Path) -> set[str]:
 
 def headers(folder: Path) -> list[pydicom.Dataset]:
     return [pydicom.dcmread(file, stop_before_pixels=True) for file in sorted(folder.iterdir())]
-
-
-def by_sitk(folder: Path) -> Volume:
-    """A series as SimpleITK reads it, in RAS mm."""
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    image = reader.Execute()
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    affine[:3, 3] = image.GetOrigin()
-    return Volume(sitk.GetArrayFromImage(image).T, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)

@@ -15,12 +15,12 @@ from tests.pct.mr_series import DESCRIPTION, ID, NAME, write_mr
 from tests.pct.predicting import (
     MODEL,
     ORIENTATIONS,
-    by_sitk,
     headers,
     predict,
     write_ct,
     write_series,
 )  # fmt: skip
+from tests.readers import by_sitk
 
 
 @pytest.fixture(autouse=True)

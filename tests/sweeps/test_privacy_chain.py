@@ -1,8 +1,5 @@
 """From a patient's DICOM to a pseudo-CT: of all that is written only that names the patient."""
 
-import csv
-import shutil
-
 import pydicom
 import pytest
 
@@ -13,6 +10,7 @@ from pct.__main__ import main
 from sweeps.runner import Where
 from sweeps.session import run_sweep
 from sweeps.tracking import Place
+from tests.data_prep.downloads import signed_download
 from tests.sweeps.small_sweep import sweep_of
 
 NAME, NUMBER, STATION = "Secret^Name", "MRN12345", "Hidden General"
@@ -23,29 +21,8 @@ WORDS = ("Secret", NUMBER, STATION)
 def download(tmp_path_factory):
     """A TCIA download of six whose headers, folders and files say who they are."""
     table = write_cohort(tmp_path_factory.mktemp("tcia") / "c", num_cases=6, size=48, num_slices=20)
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows):
-        row["Subject ID"] = f"{NUMBER}-{number // 2}"
-        place = f"{NAME}/{NUMBER}-{number // 2}/{row['Modality']}"
-        old = table.parent / row["File Location"].replace("\\", "/")
-        for path in sorted(old.iterdir()):
-            sign(path, table.parent / place / f"{NAME}-{path.name}", row["Subject ID"])
-        row["File Location"] = place
-    shutil.rmtree(table.parent / "PHANTOM")
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return table.parent
-
-
-def sign(path, to, subject):
-    dataset = pydicom.dcmread(path)
-    dataset.PatientName, dataset.PatientID = NAME, subject
-    dataset.InstitutionName = dataset.StationName = STATION
-    to.parent.mkdir(parents=True, exist_ok=True)
-    dataset.save_as(to)
+    signs = {"InstitutionName": STATION, "StationName": STATION}
+    return signed_download(table.parent, name=NAME, number=NUMBER, **signs)
 
 
 def hits(folder):
@@ -67,7 +44,7 @@ def chain(download, tmp_path_factory):
     sweep = sweep_of(out / "sweep", out / "data", {"only": {}}, epochs=1)
     uri = f"sqlite:///{out / 'mlflow.db'}"
     run_sweep(sweep, Place(uri, out / "artifacts"), Where(here=True))
-    mr = str(download / NAME / f"{NUMBER}-5" / "MR")
+    mr = str(download / NAME / f"{NUMBER}-5" / f"MR-{NAME}")
     champion = ["models:/pct@champion", "--tracking", uri]
     lines = [
         ["promote", str(out / "sweep"), "--force", "--note", "a test", "--tracking", uri],
