@@ -98,7 +98,7 @@ def boxes(mask: Mask, *, margin: Sequence[int] = (0, 0, 0)) -> Iterator[tuple[sl
 
     All there is to look at: on a volume that a head fills by a third it saves two.
     """
-    for box in ndimage.find_objects(mask.view(np.uint8)):
+    for box in ndimage.find_objects(mask.view(np.uint8)) if mask.size else ():
         yield tuple(
             slice(max(0, one.start - more), one.stop + more)
             for one, more in zip(box, margin, strict=True)

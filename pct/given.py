@@ -46,7 +46,7 @@ def trained_on(run: Run, data: Path) -> list[str]:
     """Every case that the run's generator has learnt from: this data's, and the given model's."""
     cases = set(list_cases(data, "train"))
     if run.init:
-        cases |= _seen_by(load_model(Path(run.init.model)), run.init)
+        cases |= _seen_by(_model_of(run.init), run.init)
     return sorted(cases)
 
 
@@ -57,8 +57,19 @@ def id_keys(run: Run, data: Path) -> list[str]:
     """
     keys = {str(read_manifest(data).settings["id_key"])}
     if run.init:
-        keys |= set(load_model(Path(run.init.model)).card.get("id_keys", ["unknown"]))
+        keys |= set(_model_of(run.init).card.get("id_keys", ["unknown"]))
     return sorted(keys)
+
+
+def _model_of(init: Given) -> Model:
+    """The given model, which must still be the one that the run began with."""
+    model = load_model(Path(init.model))
+    if init.digest and identity_of(model.generator) != init.digest:
+        raise BadModel(
+            f"{init.model}: holds another model than the one that this run began with, so nobody "
+            "can tell which cases that one had seen. Put it back."
+        )
+    return model
 
 
 def _seen_by(model: Model, init: Given) -> set[str]:

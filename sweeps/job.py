@@ -136,7 +136,13 @@ def read_jobs(folder: Path) -> list[Job]:
         raise NoSweep(
             f"{folder}: no sweep here (jobs.json is missing). Run pct sweep --to {folder}."
         )
-    return [Job.model_validate(item) for item in json.loads(path.read_text())]
+    try:
+        return [Job.model_validate(item) for item in json.loads(path.read_text())]
+    except (ValueError, TypeError) as error:  # torn, or of another version
+        raise NoSweep(
+            f"{path}: is damaged or of another version ({type(error).__name__}). Run the same pct "
+            "sweep again: it writes the file anew, and trains nothing that is done."
+        ) from error
 
 
 def read_outcome(job: Job) -> Outcome | None:

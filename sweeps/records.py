@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from data_prep.atomic import renamed
 from sweeps import spool
-from sweeps.job import Job, Outcome, write_json
+from sweeps.job import Job, NoSweep, Outcome, write_json
 from sweeps.recipe import Recipe
 from sweeps.tree import Stage
 
@@ -31,6 +31,20 @@ def write_recipe(folder: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
     yaml.default_flow_style = None
     with renamed(folder / "recipe.yaml") as temporary:
         yaml.dump(content, temporary)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """`sweep.json`; one that is absent or damaged is a `NoSweep`."""
+    path = folder / "sweep.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        content["data"]["digest"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise NoSweep(
+            f"{path}: is absent or damaged ({type(error).__name__}). Run the same pct sweep again: "
+            "it writes the file anew, and trains nothing that is done."
+        ) from error
+    return content
 
 
 def write_history(folder: Path, jobs: Sequence[Job]) -> pd.DataFrame:

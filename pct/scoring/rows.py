@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock
 from pyarrow import ArrowInvalid
 
 from data_prep.atomic import renamed
@@ -15,10 +16,15 @@ class BadTable(PctError):
 
 
 def append_parquet(path: Path, rows: pd.DataFrame, *, unique: Sequence[str]) -> pd.DataFrame:
-    """Add rows to a Parquet table, newer ones replacing older with equal `unique` columns."""
-    merged = pd.concat([read_rows(path), rows]).drop_duplicates(list(unique), keep="last")
-    with renamed(path) as temporary:
-        merged.reset_index(drop=True).to_parquet(temporary)
+    """Add rows to a Parquet table, newer ones replacing older with equal `unique` columns.
+
+    Several programs may add to one table at once: each waits for its turn.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        merged = pd.concat([read_rows(path), rows]).drop_duplicates(list(unique), keep="last")
+        with renamed(path) as temporary:
+            merged.reset_index(drop=True).to_parquet(temporary)
     return merged
 
 

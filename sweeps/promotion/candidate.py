@@ -17,7 +17,7 @@ from pct.scoring.rows import read_rows
 from pct.scoring.score import entrant_of
 from pct.state import read_content
 from sweeps.job import Job, Outcome, read_outcome
-from sweeps.promotion.gate import Cases, Refused
+from sweeps.promotion.gate import COMPARED_IN, Cases, Refused
 from sweeps.store.store import Store
 
 AGAIN = "Run the same pct sweep again"
@@ -48,6 +48,12 @@ def choose(jobs: Sequence[Job], trial: str | None) -> tuple[Job, Outcome]:
         for job, outcome in found.values()
         if outcome and outcome.status == "FINISHED"
     ]
+    aims = sorted({job.run.select.metric for job, _ in done})
+    if trial is None and len(aims) > 1:
+        raise Refused(
+            f"its trials select by {' and '.join(aims)}, whose values cannot be compared. Name "
+            f"one: --trial {done[0][0].leaf}"
+        )
     if trial is None and done:
         return max(done, key=lambda pair: pair[1].best_value)
     for job, outcome in done:
@@ -74,6 +80,7 @@ def read_candidate(job: Job, outcome: Outcome) -> Candidate:
             f"{'empty' if job.scores.exists() else 'missing'}. Remove {job.outcome} and run the "
             "same pct sweep again: it scores the trial anew, from its last stage."
         )
+    _refuse_odd(job, scores)
     manifest, entrant = read_manifest(data), entrant_of(model)
     cases = Cases(
         trained_on=model.card["trained_on"],
@@ -84,6 +91,21 @@ def read_candidate(job: Job, outcome: Outcome) -> Candidate:
     )
     opened, own = openings(data), openings(data, entrant)
     return Candidate(job, outcome, model, scores, cases, entrant, opened, own)
+
+
+def _refuse_odd(job: Job, scores: pd.DataFrame) -> None:
+    """A table that is not this trial's, or not one of scores."""
+    lacking = sorted({"trial", "case", "metric", "value", *COMPARED_IN} - set(scores.columns))
+    found = f"lacks {', '.join(lacking)}" if lacking else ""
+    if not lacking and (others := sorted(set(scores["trial"].astype(str)) - {job.leaf})):
+        found = f"holds the scores of {', '.join(others)}"
+    if not lacking and scores["value"].dtype.kind != "f":
+        found = f"has values of type {scores['value'].dtype}"
+    if found:
+        raise Refused(
+            f"{job.scores}: {found}, expected this trial's own. Remove {job.outcome} and run the "
+            "same pct sweep again: it scores the trial anew, from its last stage."
+        )
 
 
 def best_of(job: Job, outcome: Outcome) -> Model:
@@ -112,5 +134,8 @@ def write_model(
         "test_opened": candidate.opened,
         "test_opened_for_it": candidate.opened_for_it,
     }
-    weights = model.generator.state_dict()
-    save_model(folder, weights, run=model.run, grid=model.grid, card=card, scores=candidate.scores)
+    weights, run = model.generator.state_dict(), model.run
+    if run.init:  # its digest says which; where it lay is nobody's business
+        init = run.init.model_copy(update={"model": Path(run.init.model).name})
+        run = run.model_copy(update={"init": init})
+    save_model(folder, weights, run=run, grid=model.grid, card=card, scores=candidate.scores)

@@ -43,13 +43,17 @@ def promote(
     note: Annotated[str, typer.Option(help="why, for the record")] = "",
 ) -> None:
     """Register a trial's best generator in MLflow as pct@champion, if it passes the gate."""
+    from sweeps.job import read_jobs
     from sweeps.snapshot import DEFAULT_FOLDER
 
     where = folder or Path(DEFAULT_FOLDER)
+    note = note.strip()
     if rollback and (trial or force or test):
         words = "goes with none of --trial, --force and --test: it takes what was before."
         raise BadCall(f"--rollback {words}")
     if rollback:
+        if folder:
+            read_jobs(folder)  # a slip in its name must not go back elsewhere
         _roll_back(where, tracking, note)
     else:
         _promote(where, trial, tracking, test=test, force=force, note=note)
@@ -66,12 +70,14 @@ def _promote(
         print(f"overridden: {problem}")
     state = "is the champion already" if made.already else "is the champion now"
     print(f"{made.trial} {state}: {made.address}, version {made.version}", flush=True)
+    if made.already and note:
+        print("The note is not kept: nothing is promoted anew.")
     if test:
         _test(made, folder, tracking)
     if not made.already:
-        score, predict = next_commands(made, folder, tracking)
+        test_it, predict = next_commands(made, folder, tracking)
         if not test:
-            print(f"Next, once, its test scores (this opens the test set):\n  {score}")
+            print(f"Next, once, its test scores (this opens the test set):\n  {test_it}")
         print(f"Next, pseudo-CTs:\n  {predict}" if test else f"and pseudo-CTs:\n  {predict}")
 
 

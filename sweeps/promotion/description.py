@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from data_prep.words import counted
 from pct.card import INTENDED_USE
+from pct.markdown import plain
 from pct.metrics.names import METRICS
 from pct.scoring.cohort import DIGITS, cohort
 from sweeps.promotion.candidate import Candidate
@@ -34,7 +35,7 @@ def describe(
             + "\n".join(f"- {problem}" for problem in overridden)
         )
     if note:
-        paragraphs.append(f"Note: {note}")
+        paragraphs.append(f"Note: {plain(note)}")
     return "\n\n".join([*paragraphs, f"*{INTENDED_USE}*"])
 
 

@@ -118,7 +118,7 @@ def _gaps(own: pd.DataFrame, val: Collection[str]) -> Iterator[str]:
 
 def _leaks(own: pd.DataFrame) -> Iterator[str]:
     """A model that paints the MR's soft-tissue detail into the pseudo-CT, as low alphas do."""
-    leak = own.loc[own["metric"] == LEAK, "value"].mean()
+    leak = own.loc[own["metric"] == LEAK, "value"].clip(lower=0.0).mean()
     if leak > LEAK_LIMIT:
         shown, limit = apart(leak, LEAK_LIMIT, places=2)
         yield (

@@ -1,6 +1,5 @@
 """Promotion: pick a trial, pass the gate, write a model folder, register it as the champion."""
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,14 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from pct.alone import alone
 from pct.card_text import SCORES
 from pct.model import BadModel
+from pct.scoring.rows import read_rows
 from sweeps import records
 from sweeps.job import Job, Outcome, read_jobs
 from sweeps.place import tracking_place
 from sweeps.promotion.candidate import Candidate, choose, read_candidate, write_model
 from sweeps.promotion.description import describe
-from sweeps.promotion.gate import Refused, gate, objections
+from sweeps.promotion.gate import COMPARED_IN, Refused, gate, objections
 from sweeps.promotion.register import Entry, crown, register
 from sweeps.promotion.registry import (
     ADDRESS,
@@ -30,9 +31,11 @@ from sweeps.promotion.registry import (
     Version,
     answering,
     find_champion,
+    known_place,
     version_by,
     versions,
 )
+from sweeps.records import read_summary
 from sweeps.tracking import Place, client_at
 from sweeps.tracking.place import without_secrets
 
@@ -53,19 +56,31 @@ class Promotion:
 def promote(
     folder: Path, *, trial: str | None, tracking: str | None, force: bool, note: str
 ) -> Promotion:
-    """Make a finished trial the champion. The same trial again changes nothing."""
+    """Make a finished trial the champion. The same weights again change nothing.
+
+    A sweep or another promotion at work in the folder is told as `Refused`.
+    """
     job, outcome = choose(read_jobs(folder), trial)
+    busy = f"{folder}: a sweep, or another promotion, is at work there. Wait for it."
+    with alone(folder, busy=Refused(busy)):
+        return _promote(folder, job, outcome, tracking=tracking, force=force, note=note.strip())
+
+
+def _promote(
+    folder: Path, job: Job, outcome: Outcome, *, tracking: str | None, force: bool, note: str
+) -> Promotion:
     run_id = run_of(folder, job.leaf)
-    place = tracking_place(folder, tracking)
+    place = known_place(folder, tracking, wanted=f"the run of trial {job.leaf!r}")
     client = client_at(place)
     with answering(place):
         champion, known = version_by(client, CHAMPION), versions(client)
-    if champion and _is_of(champion, job, outcome):
+    candidate = read_candidate(job, outcome)
+    if champion and _is_of(champion, candidate):
         _tell(folder, job.leaf, champion.number)
         return Promotion(job.leaf, champion.number, ADDRESS, True, [], job.data)
-    candidate = read_candidate(job, outcome)
+    _refuse_changed_data(folder, candidate)
     problems = [
-        *_changed(folder, candidate), *_rolled_back(known, candidate),
+        *_headless(champion, known), *_rolled_back(known, candidate),
         *_weighed(candidate, champion, place),
     ]  # fmt: skip
     overridden = gate(job.leaf, problems, force=force, note=note)
@@ -82,7 +97,7 @@ def run_of(folder: Path, trial: str) -> str:
     path = folder / "trials.parquet"
     if not path.exists():
         raise Refused(f"{folder}: its sweep has not ended: {path.name} is missing. Wait for it.")
-    runs = pd.read_parquet(path).set_index("trial")["run_id"]
+    runs = read_rows(path).set_index("trial")["run_id"]
     run_id = str(runs.get(trial) or "")
     if not run_id:
         raise Refused(
@@ -97,18 +112,30 @@ def next_commands(made: Promotion, folder: Path, tracking: str | None) -> list[s
     place = tracking_place(folder, tracking)
     found_alone = place.uri == tracking_place(Path("here"), None).uri
     where = [] if found_alone else ["--tracking", without_secrets(place.uri)]
-    data, table = _from_here(Path(made.data)), _from_here(folder / "scores.parquet")
-    score = ["--data", data, "--split", "test", "--to", table]
+    test = [_from_here(folder), "--trial", made.trial, "--test"]
+    named = ["--tracking", without_secrets(tracking)] if tracking else []
     predict = ["--mr", "mr.nii.gz", "--to", "pct.nii.gz"]
     return [
-        shlex.join(["pct", "score", ADDRESS, *where, *score]),
+        shlex.join(["pct", "promote", *test, *named]),
         shlex.join(["pct", "predict", ADDRESS, *where, *predict]),
     ]
 
 
-def _is_of(champion: Version, job: Job, outcome: Outcome) -> bool:
-    wanted = {TRIAL: job.leaf, STAGE: outcome.last_stage}
+def _is_of(champion: Version, candidate: Candidate) -> bool:
+    """Whether the champion has these weights, of whichever trial; of old ones, this stage."""
+    if digest := champion.tags.get(DIGEST):
+        return digest == candidate.entrant.digest
+    wanted = {TRIAL: candidate.job.leaf, STAGE: candidate.outcome.last_stage}
     return all(champion.tags.get(name) == value for name, value in wanted.items())
+
+
+def _headless(champion: Version | None, known: Sequence[Version]) -> Iterator[str]:
+    """Models were promoted, but none is champion: there is nothing to be compared with."""
+    if known and champion is None:
+        yield (
+            f"no version is {CHAMPION}, of {len(known)} that the registry has, so nobody can tell "
+            f"whether it is worse than {known[0].shown}; set the alias again in MLflow"
+        )
 
 
 def _weighed(candidate: Candidate, champion: Version | None, place: Place) -> list[str]:
@@ -117,21 +144,23 @@ def _weighed(candidate: Candidate, champion: Version | None, place: Place) -> li
         return objections(candidate.scores, None, cases=candidate.cases)
     try:
         path = find_champion(champion.address, tracking=place.uri) / SCORES
-        scores = pd.read_parquet(path)
-    except (OSError, ValueError, BadModel) as error:
-        alone = objections(candidate.scores, None, cases=candidate.cases)
-        return [*alone, f"the scores of the champion, {champion.shown}, cannot be read: {error}"]
+        scores = pd.read_parquet(path)[["case", "metric", "value", *COMPARED_IN]]
+    except (OSError, ValueError, KeyError, BadModel) as error:
+        without = objections(candidate.scores, None, cases=candidate.cases)
+        reason = type(error).__name__  # its text holds paths, which would go into the registry
+        return [*without, f"the scores of the champion, {champion.shown}, cannot be read: {reason}"]
     return objections(candidate.scores, scores, cases=candidate.cases)
 
 
-def _changed(folder: Path, candidate: Candidate) -> Iterator[str]:
-    """Data that were prepared anew since: the scores, and who was trained on, are of the old."""
-    then = json.loads((folder / "sweep.json").read_text())["data"]["digest"]
+def _refuse_changed_data(folder: Path, candidate: Candidate) -> None:
+    """Data that were prepared anew cannot say whom the trial has learnt from: not to be forced."""
+    then = read_summary(folder)["data"]["digest"]
     now = candidate.model.card["data_digest"]
     if then != now:
-        yield (
+        raise Refused(
             f"{candidate.job.data} has changed since the sweep: its digest was {then[:12]} and is "
-            f"{now[:12]}"
+            f"{now[:12]}. Scores, and the list of cases it was trained on, are of the old data: "
+            "sweep again on the new, or prepare the old anew."
         )
 
 
@@ -178,5 +207,5 @@ def _from_here(path: Path) -> str:
 def _tell(folder: Path, trial: str, version: str) -> None:
     """Let the report and the store know; a file that says so already stays as it is."""
     promoted = {"trial": trial, "version": version, "model": f"models:/{NAME}/{version}"}
-    if json.loads((folder / "sweep.json").read_text()).get("champion") != promoted:
+    if read_summary(folder).get("champion") != promoted:
         records.add_to_summary(folder, champion=promoted)

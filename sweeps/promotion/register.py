@@ -25,6 +25,7 @@ from sweeps.promotion.registry import (
     version_by,
     versions,
 )
+from sweeps.tracking.contact import FAILURES
 
 ABOUT = (
     "MR to pseudo-CT generators, in HU. `champion` is the one in use, `previous` the one that it "
@@ -66,7 +67,17 @@ def crown(client: MlflowClient, number: str, *, over: Version | None) -> None:
     refuse_changed(client, over)
     if over:
         client.set_registered_model_alias(NAME, PREVIOUS, over.number)
-    client.set_registered_model_alias(NAME, CHAMPION, number)
+    point(client, CHAMPION, number)
+
+
+def point(client: MlflowClient, alias: str, number: str) -> None:
+    """Move an alias. A call whose answer is lost, but which was heard, has done its work."""
+    try:
+        client.set_registered_model_alias(NAME, alias, number)
+    except FAILURES:
+        now = version_by(client, alias)
+        if now is None or now.number != number:
+            raise
 
 
 def refuse_changed(client: MlflowClient, seen: Version | None) -> None:
@@ -75,7 +86,7 @@ def refuse_changed(client: MlflowClient, seen: Version | None) -> None:
     if (now and now.number) != (seen and seen.number):
         raise Refused(
             f"the champion has changed meanwhile: it is {now.shown if now else 'gone'}, and was "
-            f"{seen.shown if seen else 'none'}. Nothing is changed. Run the same command again."
+            f"{seen.shown if seen else 'none'}. It stays. Run the same command again."
         )
 
 

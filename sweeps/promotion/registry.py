@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from pct.model import BadModel
 from sweeps.place import tracking_place
 from sweeps.tracking import NoTracking, Place, client_at
-from sweeps.tracking.contact import FAILURES, FILE
+from sweeps.tracking.contact import FAILURES, FILE, be_impatient
 
 NAME = "pct"
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -74,6 +74,7 @@ def find_champion(address: str, *, tracking: str | None = None) -> Path:
 
 def known_place(folder: Path, tracking: str | None, *, wanted: str) -> Place:
     """Where a sweep's folder is tracked; a database file that is not there holds nothing wanted."""
+    be_impatient()
     place = tracking_place(folder, tracking)
     database = place.uri.removeprefix(FILE)
     if database != place.uri and not Path(database).exists():

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 
 from pct.model import load_model
 from sweeps.promotion.gate import Refused
-from sweeps.promotion.register import refuse_changed
+from sweeps.promotion.register import point, refuse_changed
 from sweeps.promotion.registry import (
     ADDRESS,
     CHAMPION,
@@ -57,7 +57,7 @@ def roll_back(folder: Path, *, tracking: str | None, note: str) -> RolledBack:
         refuse_changed(client, left)
         _mark(client, left, note)
         _point_previous(client, target)
-        client.set_registered_model_alias(NAME, CHAMPION, target.number)
+        point(client, CHAMPION, target.number)
     return RolledBack(target, left)
 
 

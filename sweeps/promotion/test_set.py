@@ -13,6 +13,7 @@ from pct.scoring.entrants import OnCase, Way, candidates
 from pct.scoring.kept import kept_scores, score_and_keep
 from pct.scoring.ledger import opened_for
 from sweeps.place import tracking_place
+from sweeps.promotion.gate import Refused
 from sweeps.promotion.promote import Promotion, run_of
 from sweeps.promotion.registry import NAME, TESTED, answering
 from sweeps.tracking import client_at
@@ -43,6 +44,12 @@ def open_test_set_for(
     way = Way(tracking=place.uri)
     (candidate,) = candidates(version, pred=None, name=None, data=data, split="test", way=way)
     kept = kept_scores(candidate, data, table)
+    if kept is None and (when := opened_for(data, candidate.entrant)):
+        raise Refused(
+            f"{table}: lacks the test scores of {made.trial}, though the test set was opened for "
+            f"it on {when}: add the table that they went to, or open it once more, on record: "
+            f"pct score {version[0]} --data {data} --split test --to {table} --again"
+        )
     if kept is None:
         scored = score_and_keep(candidate, data, "test", table, on_case=on_case)
     rows = kept.rows if kept else scored.rows

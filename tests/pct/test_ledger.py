@@ -2,6 +2,7 @@
 
 import getpass
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -42,7 +43,8 @@ def test_newer_rows_replace_older_ones_with_the_same_key(tmp_path):
     )
     assert merged.set_index("trial")["value"].to_dict() == {"a": 1.0, "b": 9.0, "c": 3.0}
     assert pd.read_parquet(path).set_index("trial")["value"].to_dict() == {"a": 1, "b": 9, "c": 3}
-    assert [p.name for p in path.parent.iterdir()] == ["scores.parquet"]
+    shown = [p.name for p in path.parent.iterdir() if p.suffix != ".lock"]
+    assert shown == ["scores.parquet"]
 
 
 def test_a_file_that_is_no_table_is_named_and_left_alone(tmp_path):
@@ -52,3 +54,10 @@ def test_a_file_that_is_no_table_is_named_and_left_alone(tmp_path):
         append_parquet(path, pd.DataFrame({"trial": ["a"]}), unique=["trial"])
     assert path.read_bytes() == b"no table"
     assert read_rows(tmp_path / "absent.parquet").empty
+
+
+def test_openings_at_once_are_all_on_record(tmp_path):
+    names = [f"model-{number}" for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: open_test_set(tmp_path, Entrant(name, name)), names))
+    assert sorted(read_rows(tmp_path / LEDGER)["model"]) == sorted(names)

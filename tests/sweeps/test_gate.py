@@ -214,3 +214,11 @@ def test_ids_by_another_key_cannot_be_compared_and_that_is_told():
     assert problem.startswith(
         "started from a model whose cases have ids by another key (0a1b; here keep)"
     )
+
+
+def test_a_patient_who_leaks_is_not_made_good_by_two_who_do_not():
+    own = scores()
+    for case, leak in zip(sorted(set(own["case"])), (0.75, -0.10, -0.15), strict=True):
+        own.loc[(own["case"] == case) & (own["metric"] == LEAK), "value"] = leak
+    assert own.loc[own["metric"] == LEAK, "value"].mean() < 0.2
+    assert against(own, None)[0].startswith("mr_leak 0.25, at most 0.20")

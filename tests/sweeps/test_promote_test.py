@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from pct.__main__ import main
 from pct.scoring.ledger import LEDGER, openings
 from sweeps.promotion.promote import run_of
 
@@ -49,3 +50,13 @@ def test_a_refused_trial_opens_nothing(promotable, capsys):
 def test_a_way_back_takes_no_test(promotable, capsys):
     assert promotable.pct("--rollback", "--test") == 2
     assert "none of --trial, --force and --test" in capsys.readouterr().err
+
+
+def test_opened_by_another_way_it_is_not_opened_again_unasked(promotable, capsys, tmp_path):
+    assert promotable.pct("--trial", "one") == 0
+    place = ["--tracking", promotable.place.uri, "--data", str(promotable.data), "--split", "test"]
+    elsewhere = str(tmp_path / "other.parquet")
+    assert main(["score", "models:/pct@champion", *place, "--to", elsewhere]) == 0
+    assert promotable.pct("--trial", "one", "--test") == 2
+    assert "though the test set was opened for it on" in capsys.readouterr().err
+    assert openings(promotable.data) == 1

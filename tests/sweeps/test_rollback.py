@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from pct.__main__ import main
 from pct.model import find_model, load_model
@@ -202,3 +203,27 @@ def test_a_failed_upload_leaves_no_ready_model_and_no_alias_moved(promotable, mo
     }
     assert status == {"one": "READY", "two": "FAILED"}
     assert (aliases(promotable), promotable.numbers()) == (("one", None), [1])
+
+
+def test_a_slip_in_the_folders_name_goes_back_nowhere(promotable, capsys):
+    for trial in ("one", "two"):
+        assert promotable.pct("--trial", trial) == 0
+    slip = promotable.folder.with_name("OUTT")
+    assert main(["promote", str(slip), "--rollback", "--tracking", promotable.place.uri]) == 2
+    assert "no sweep here" in capsys.readouterr().err
+    assert promotable.at(CHAMPION) == "two"
+
+
+def test_a_last_answer_that_is_lost_has_gone_back_once(promotable, monkeypatch, capsys):
+    for trial in ("one", "two"):
+        assert promotable.pct("--trial", trial) == 0
+    move = MlflowClient.set_registered_model_alias
+
+    def unheard(client, name, alias, version):
+        move(client, name, alias, version)
+        raise MlflowException("timed out")
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", unheard)
+    assert promotable.pct("--rollback") == 0
+    assert "version 1 (one) now" in capsys.readouterr().out
+    assert promotable.at(CHAMPION) == "one"
