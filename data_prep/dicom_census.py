@@ -34,10 +34,11 @@ class BadSeries(PctError):
     def __init__(self, folder: Path, reasons: list[str]) -> None:
         self.folder = folder
         self.reasons = tuple(reasons)
+        tilted = any(reason.startswith("gantry tilt") for reason in reasons)
+        advice = "; straighten a tilted one with dcm2niix and take the NIfTI file" if tilted else ""
         super().__init__(
             f"{folder}: {'; '.join(reasons)}. Expected one complete, evenly spaced, upright series "
-            "of CT or MR. Export it anew; a tilted one can be straightened with dcm2niix and "
-            "prepared as NIfTI."
+            f"of CT or MR. Export it anew{advice}."
         )
 
 
@@ -80,6 +81,8 @@ class SeriesCensus:
     """CT or MR images that end before their pixels, as an interrupted copy leaves them."""
     num_unread: int = 0
     """Slices with words where their header should have numbers."""
+    lacking: tuple[str, ...] = ()
+    """Tags of place or size that images among the files passed over do not have."""
 
     @cached_property
     def normal(self) -> NDArray[np.float64]:
@@ -119,6 +122,7 @@ def census(folder: Path) -> SeriesCensus:
 def census_of(folder: Path, files: Iterable[Path]) -> SeriesCensus:
     """As `census`, of these files alone; faults are told of `folder`."""
     slices: list[SliceHeader] = []
+    lacking: set[str] = set()
     num_stray = num_multiframe = num_cut = num_unread = 0
     for file in files:
         header = read_header(file, *_TAGS)
@@ -128,6 +132,7 @@ def census_of(folder: Path, files: Iterable[Path]) -> SeriesCensus:
             num_multiframe += 1
         elif header is None or not _has_place(header):
             num_stray += 1
+            lacking |= _lacking(header)
         elif (item := _slice_header(file, header)) is None:
             num_unread += 1
         else:
@@ -135,7 +140,15 @@ def census_of(folder: Path, files: Iterable[Path]) -> SeriesCensus:
     if slices:
         normal = _normal(slices[0])
         slices.sort(key=lambda item: float(np.dot(item.position_mm, normal)))
-    return SeriesCensus(folder, tuple(slices), num_stray, num_multiframe, num_cut, num_unread)
+    return SeriesCensus(
+        folder,
+        tuple(slices),
+        num_stray,
+        num_multiframe,
+        num_cut,
+        num_unread,
+        tuple(sorted(lacking)),
+    )
 
 
 def slice_words(series: SeriesCensus, index: int) -> str:
@@ -179,6 +192,13 @@ def _has_place(header: pydicom.Dataset) -> bool:
     except (TypeError, ValueError):  # one value where several belong; words for numbers
         return False
     return lengths == list(_PLACE.values()) and bool(header.get("Rows") and header.get("Columns"))
+
+
+def _lacking(header: pydicom.Dataset | None) -> set[str]:
+    """Tags without which an image has no place or size; none of what is no image of CT or MR."""
+    if header is None or header.get("SOPClassUID") not in (CTImageStorage, MRImageStorage):
+        return set()
+    return {tag for tag in (*_PLACE, "Rows", "Columns") if header.get(tag) in (None, "", 0)}
 
 
 def _slice_header(file: Path, header: pydicom.Dataset) -> SliceHeader | None:

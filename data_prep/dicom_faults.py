@@ -63,7 +63,8 @@ def _kinds(series: SeriesCensus) -> list[str]:
     if series.num_unread:
         reasons.append(f"headers with words for numbers: {series.num_unread}")
     if not series.slices:
-        return [*reasons, f"no slice with a position among {series.num_stray} other files"]
+        lacks = f": no {', no '.join(series.lacking)} in their headers" if series.lacking else ""
+        return [*reasons, f"no slice with a position among {series.num_stray} other files{lacks}"]
     if (num := len({item.series_uid for item in series.slices})) > 1:
         reasons.append(f"{num} series")
     kinds: tuple[tuple[str, set[Any]], ...] = (

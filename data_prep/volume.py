@@ -79,12 +79,22 @@ def load_nifti(path: Path) -> Volume:
         array = array[..., 0]
     if array.ndim != 3:
         raise BadVolume(f"{path}: has {array.ndim} axes {array.shape}, expected one 3D volume.")
+    if isinstance(image, nib.Nifti1Pair) and not _has_place(image):
+        raise BadVolume(
+            f"{path}: does not say where it lies (sform_code and qform_code are 0), expected one "
+            "of them above 0. Which side is left cannot be known: convert it anew from DICOM."
+        )
     affine = np.asarray(image.affine, np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise BadVolume(f"{path}: its affine is singular or not finite. Convert it anew.")
     if array.dtype == np.float64:
         array = array.astype(np.float32)
     return Volume(array, affine)
+
+
+def _has_place(image: nib.Nifti1Pair) -> bool:
+    """Whether the affine was written with the file; of codes of 0 nibabel makes one up."""
+    return any(int(image.header[code]) > 0 for code in ("sform_code", "qform_code"))
 
 
 def load_image(path: Path) -> Volume:

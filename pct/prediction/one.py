@@ -73,7 +73,7 @@ def predict_one(
     out = grid_onto(asked.onto, mr, made.kind) if asked.onto else own_grid(mr, made.grid, made.kind)
     prepared = prepare(model, mr.volume, onto=out.given)
     pct = predict_prepared(model, prepared, out.grid, on_slices)
-    checks = look_over(model, prepared, pct)
+    checks = [*look_over(model, prepared, pct), *out.checks]
     with renamed(beside(target, "json")) as facts, renamed(beside(target, "png")) as picture:
         picture.write_bytes(qc_picture(prepared, pct, checks))
         series_uid = _write(pct, target, mr, maker=maker, frame_uid=out.frame_uid)

@@ -12,6 +12,7 @@ from data_prep.volume import Volume, load_image
 from pct.prediction.asked import Kind
 from pct.prediction.series import (
     BadSource,
+    are_of_several,
     files_of_series,
     has_dicom,
     is_one_study,
@@ -51,7 +52,8 @@ def is_one_patient(place: Path) -> bool:
     """Whether a place is one patient's, not a folder of patients.
 
     So is a file; a folder that holds DICOM itself, or a file named mr; and one whose subfolders
-    hold different series of one study, or whose only subfolder is such a folder of DICOM.
+    hold different series of one study, or whose only subfolder is such a folder of DICOM. A
+    DICOMDIR does not count, and a folder with subfolders of several patients is none's.
     """
     return not place.is_dir() or bool(_named_mr(place)) or _is_one_study(place)
 
@@ -61,6 +63,9 @@ def find_patients(place: Path) -> list[Patient]:
 
     A folder with nothing but one subfolder of patients is passed through.
     """
+    if has_dicom(place, "MR"):
+        advice = "Move them into a folder of their own, or away."
+        raise BadSource(place, "DICOM files of an MR lie beside the patients' folders", advice)
     within = _within(place)
     if len(within) == 1 and not is_one_patient(within[0]) and len(_within(within[0])) > 1:
         return find_patients(within[0])
@@ -125,7 +130,8 @@ def _within(folder: Path) -> list[Path]:
 def _is_one_study(folder: Path) -> bool:
     within = _within(folder)
     if has_dicom(folder):
-        return True
+        below = [path for path in within if path.is_dir()]
+        return not any(map(_named_mr, below)) and not (below and are_of_several([folder, *below]))
     if len(within) == 1 and within[0].is_dir():
         return _is_one_study(within[0])
     return all(path.is_dir() for path in within) and is_one_study(within)

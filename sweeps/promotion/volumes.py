@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from data_prep.errors import PctError
 from data_prep.volume import Volume, save_nifti
 from pct.model import Model, choose_device, load_model
+from pct.prediction.check import warnings
+from pct.prediction.quality import look_over
 from pct.prediction.sources import find_mr, read_mr
-from pct.prediction.volume import CHUNK, predict_volume
+from pct.prediction.volume import CHUNK, predict_prepared, predict_volume, prepare
 
 TABLE = ("mr", "to")
 """The columns of a table of volumes."""
+DONE = ("to", "shape", "low_hu", "high_hu", "warnings", "reason")
+"""Those of what comes back."""
 
 
 class BadInput(PctError):
@@ -40,10 +44,13 @@ class PseudoCt:
         - The path of an MR, a NIfTI or MetaImage file or a folder with one DICOM series: int16 HU
           (i, j, k), on the file's own voxels in its own order; of DICOM in RAS order.
         - A table with columns `mr` and `to`, such paths and NIfTI files to write: a row each of
-          `to`, `shape`, `low_hu`, `high_hu`. It stops at the first MR that fails.
+          `to`, `shape`, `low_hu`, `high_hu`, `warnings` (how many of the checks of `pct predict`
+          do not hold) and `reason` (in words). It stops at the first MR that fails.
         - {"mr": array (i, j, k), "affine": 4x4 to RAS mm}: {"pct_hu", "affine"} on its voxels.
         - Slices as floats in [-1, 1], (n, 1, y, x), sides as the exported program has them: their
           pseudo-CT in [-1, 1], -1 for -1000 HU and 1 for 3000, of the same shape.
+
+        Only a table runs the checks.
         """
         if isinstance(model_input, str | Path):
             return self._of(_read(Path(model_input))).array
@@ -61,13 +68,18 @@ class PseudoCt:
 
     def _of_table(self, rows: pd.DataFrame) -> pd.DataFrame:
         _refuse_odd_table(rows)
-        done = []
-        for mr, to in zip(rows["mr"], rows["to"], strict=True):
-            pct = self._of(_read(Path(mr)))
-            save_nifti(pct, Path(to))
-            low, high = int(pct.array.min()), int(pct.array.max())
-            done.append({"to": str(to), "shape": pct.array.shape, "low_hu": low, "high_hu": high})
-        return pd.DataFrame(done, columns=["to", "shape", "low_hu", "high_hu"])
+        done = [self._row(str(mr), str(to)) for mr, to in zip(rows["mr"], rows["to"], strict=True)]
+        return pd.DataFrame(done, columns=list(DONE))
+
+    def _row(self, mr: str, to: str) -> dict[str, Any]:
+        volume = _read(Path(mr))
+        prepared = prepare(self.model, volume)
+        pct = predict_prepared(self.model, prepared, volume.grid)
+        found = warnings(look_over(self.model, prepared, pct))
+        save_nifti(pct, Path(to))
+        low, high = int(pct.array.min()), int(pct.array.max())
+        facts = (to, pct.array.shape, low, high, len(found), "; ".join(found))
+        return dict(zip(DONE, facts, strict=True))
 
     @torch.no_grad()
     def _of_slices(self, mr_unit: NDArray[Any]) -> NDArray[np.float32]:

@@ -73,6 +73,23 @@ def test_colours_and_complex_numbers_are_refused(pair, tmp_path, array):
     assert "expected one real number a voxel. Export the magnitude" in reason
 
 
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_a_nifti_that_does_not_say_where_it_lies_is_refused(tmp_path, kind):
+    image = kind(np.ones((4, 5, 6), np.float32), AFFINE)
+    for name, sform, qform in (("both", 0, 0), ("sform", 1, 0), ("qform", 0, 1)):
+        image.set_sform(AFFINE, code=sform)
+        image.set_qform(AFFINE, code=qform)
+        nib.save(image, tmp_path / f"{name}.nii.gz")
+    with pytest.raises(BadVolume) as caught:
+        load_nifti(tmp_path / "both.nii.gz")
+    told = str(caught.value)
+    assert told.startswith(f"{tmp_path / 'both.nii.gz'}: does not say where it lies (sform_code ")
+    assert "expected one of them above 0" in told
+    assert "convert it anew from DICOM" in told
+    for name in ("sform", "qform"):
+        assert np.allclose(load_nifti(tmp_path / f"{name}.nii.gz").affine, AFFINE)
+
+
 def test_an_mr_that_shows_no_head_is_refused(pair, tmp_path):
     ct = load_nifti(pair / "ct.nii.gz")
     sheet = np.ones((128, 128, 96), np.float32)  # zeros would pass for padding

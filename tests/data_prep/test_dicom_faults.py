@@ -155,3 +155,20 @@ def test_a_syntax_that_nothing_decodes_is_named_with_its_package(ct_folder, monk
     edit_all(ct_folder, lambda d: setattr(d.file_meta, "TransferSyntaxUID", HTJ2KLossless))
     assert "pixels stored as High-Throughput JPEG 2000" in refusal(ct_folder)
     assert "pylibjpeg - requires pylibjpeg>=2.0 and pylibjpeg-openjpeg>=2.0" in refusal(ct_folder)
+
+
+@pytest.mark.parametrize(
+    "tag", ["PixelSpacing", "Rows", "ImageOrientationPatient", "ImagePositionPatient"]
+)
+def test_a_tag_that_every_slice_lacks_is_named(folder, tag):
+    edit_all(folder, lambda dataset: delattr(dataset, tag))
+    assert refusal(folder).endswith(f"among 12 other files: no {tag} in their headers")
+
+
+def test_only_a_tilted_series_is_told_to_be_straightened(ct_folder):
+    tilted = BadSeries(ct_folder, ["gantry tilt 14.0 degrees"])
+    assert "straighten a tilted one with dcm2niix" in str(tilted)
+    thin(ct_folder)
+    with pytest.raises(BadSeries) as caught:
+        read_series(ct_folder)
+    assert str(caught.value).endswith("series of CT or MR. Export it anew.")

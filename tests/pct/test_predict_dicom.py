@@ -10,8 +10,9 @@ import pytest
 
 from data_prep.dicom import read_series
 from data_prep.volume import load_nifti, save_nifti, to_ras
+from pct.prediction.series import BadSource, files_of_series
 from tests.pct.heads import identity_errors, laid, smooth_mr
-from tests.pct.mr_series import DESCRIPTION, ID, NAME, write_mr
+from tests.pct.mr_series import ID, NAME, write_mr
 from tests.pct.predicting import (
     MODEL,
     ORIENTATIONS,
@@ -112,7 +113,7 @@ def test_objects_beside_the_mr_do_not_matter(series, tmp_path):
     study = headers(series["axial"])[0].StudyInstanceUID
     for file in ct.iterdir():
         dataset = pydicom.dcmread(file)
-        dataset.StudyInstanceUID = study
+        dataset.StudyInstanceUID, dataset.PatientID = study, ID
         (mixed / "ct").mkdir(exist_ok=True)
         dataset.save_as(mixed / "ct" / file.name)
     (mixed / "notes.txt").write_text("for the ward")
@@ -133,8 +134,9 @@ def test_of_several_series_one_is_chosen_by_its_description(series, tmp_path, ca
     both = tmp_path / "both"
     assert predict(both, tmp_path / "pct") == 2
     told = capsys.readouterr().err
-    assert f"{both}: 2 MR series (#4 {DESCRIPTION}, 24 files; #7 T2 FLAIR ***, 46 files). " in told
-    assert "Choose by --series TEXT" in told
+    first = "#4 T1, 46 x 48 pixels of 5 x 5 mm, 24 files"
+    second = "#7 T2 FLAIR, 48 x 24 pixels of 5 x 8 mm, 46 files"
+    assert f"{both}: 2 MR series ({first}; {second}). Choose by --series '#NUMBER', or by a" in told
     assert predict(both, tmp_path / "pct", "--series", "T") == 2
     assert "2 MR series, 2 of them with 'T' in its description" in capsys.readouterr().err
     assert predict(both, tmp_path / "pct", "--series", "PD") == 2
@@ -142,6 +144,52 @@ def test_of_several_series_one_is_chosen_by_its_description(series, tmp_path, ca
     assert predict(both, tmp_path / "pct", "--series", "flair", "--grid", "mr") == 0
     assert headers(tmp_path / "pct")[0].Rows == 24
     assert predict(both, tmp_path / "four.nii", "--series", "#4") == 0
+    assert predict(both, tmp_path / "private.nii", "--series", "dr priv") == 0, "never shown"
+
+
+def test_a_number_chooses_that_very_series(series, tmp_path):
+    flair = laid(smooth_mr(), "axial")
+    for number in (4, 40):
+        write_mr(tmp_path / "mr" / str(number), flair, uid=str(number), SeriesNumber=number)
+    (four,) = {file.parent.name for file in files_of_series(tmp_path / "mr", "MR", "#4")}
+    assert four == "4"
+    with pytest.raises(BadSource, match="2 of them with 'T1' in its description"):
+        files_of_series(tmp_path / "mr", "MR", "T1")
+
+
+def test_series_that_are_told_alike_are_told_apart_by_their_folders(tmp_path):
+    head = laid(smooth_mr(), "axial")
+    for name in ("one", "two"):
+        write_mr(tmp_path / "mr" / name, head, uid=name)
+    with pytest.raises(BadSource) as caught:
+        files_of_series(tmp_path / "mr", "MR")
+    told = str(caught.value)
+    assert "24 files in one; #4 T1" in told
+    assert "24 files in two)" in told
+    assert "Some have one number and description: give the folder of one alone with --mr" in told
+    assert "in one" not in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("description", "shown"),
+    [
+        ("t1_mprage_sag_iso", "#4 t1 mprage sag iso, "),
+        ("Li Xu 12-03-1950 T2", "#4 T2, "),
+        ("20190321 4711 FLAIR Ng", "#4 FLAIR, "),
+        ("", "#4 46 x"),
+    ],
+)
+def test_of_a_description_only_known_words_are_told(tmp_path, description, shown):
+    head = laid(smooth_mr(), "axial")
+    write_mr(tmp_path / "a", head, uid="a", SeriesDescription=description)
+    write_mr(tmp_path / "b", head, uid="b", SeriesNumber=5, PixelSpacing=None)
+    with pytest.raises(BadSource) as caught:
+        files_of_series(tmp_path, "MR")
+    told = str(caught.value)
+    assert f"({shown}" in told
+    assert "#5 T1, 24 files)" in told
+    for word in ("Li", "Xu", "1950", "20190321", "4711", "Ng", "12"):
+        assert word not in told.split("(")[1].split(")")[0].split(), word
 
 
 def ct_in_frame(tmp_path: Path, frame_uid: str) -> Path:
@@ -167,6 +215,21 @@ def test_onto_a_ct_of_the_same_frame_lies_voxel_on_voxel_with_it(series, tmp_pat
     np.testing.assert_array_equal(by_sitk(tmp_path / "same").array, pct.array)
     assert predict(series["axial"], tmp_path / "pct.nii", "--onto", ct) == 0
     np.testing.assert_array_equal(load_nifti(tmp_path / "pct.nii").array, to_ras(pct).array)
+
+
+def test_a_nifti_mr_onto_a_dicom_ct_warns_that_frames_cannot_be_compared(tmp_path, capsys):
+    save_nifti(smooth_mr(), tmp_path / "mr.nii")
+    ct = write_ct(tmp_path)
+    words = "could not be compared with a NIfTI MR's"
+    assert predict(tmp_path / "mr.nii", tmp_path / "pct.nii", "--onto", ct) == 0
+    assert words in capsys.readouterr().out
+    checks = json.loads((tmp_path / "pct.qc.json").read_text())["checks"]
+    (found,) = [check for check in checks if check["name"] == "frame"]
+    assert (found["value"], found["ok"]) == (None, False)
+    assert words in found["words"]
+    assert load_nifti(tmp_path / "pct.nii").array.shape == (32, 32, 12)
+    assert predict(tmp_path / "mr.nii", tmp_path / "own.nii", "--onto", tmp_path / "mr.nii") == 0
+    assert words not in capsys.readouterr().out
 
 
 def test_onto_a_ct_of_another_frame_is_refused(series, tmp_path, capsys):

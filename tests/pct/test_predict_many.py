@@ -5,11 +5,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import torch
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from data_prep.volume import load_nifti, save_nifti
 from pct.prediction import one
+from pct.prediction.series import BadSource
 from pct.prediction.sources import find_patients, is_one_patient
 from tests.pct.heads import identity_errors, laid, smooth_mr
 from tests.pct.mr_series import ID, NAME, write_mr
@@ -74,14 +77,14 @@ def test_nothing_that_is_written_or_said_names_the_patient(patients, tmp_path, c
     assert statuses(tmp_path / "out") == ["done", "failed", "done", "failed", "failed", "done"]
     written = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file())
     told = "".join(capfd.readouterr())
-    assert "#4 T2 ***" in told
+    assert "#4 T2, 46 x 48 pixels" in told
     for secret in (*NAME.split("^"), ID, "19500607", "20190321"):
         assert secret.encode() not in written, secret
         assert secret not in told, secret
     for secret in ("Private", str(broken), "slice-0"):
         assert secret.encode() not in written, secret
     rows = table(tmp_path / "out")
-    assert rows["b-series"]["reason"].startswith("2 MR series. Choose by --series TEXT")
+    assert rows["b-series"]["reason"].startswith("2 MR series. Choose by --series TEXT, a part of")
     assert rows["e-cut"]["reason"].startswith("slices missing: 1, first between slice ")
     assert predict(broken, tmp_path / "out", "--series", "T2") == 3
     assert statuses(tmp_path / "out") == ["kept", "done", "kept", "failed", "failed", "failed"]
@@ -173,3 +176,59 @@ def test_a_folder_is_one_patients_or_a_folder_of_patients_by_what_it_holds(patie
     assert not is_one_patient(tmp_path / "synthrad")
     assert [patient.name for patient in find_patients(tmp_path / "synthrad")] == ["1BA001"]
     assert is_one_patient(tmp_path / "synthrad" / "1BA001")
+
+
+def cohort_of(root: Path, *ids: str) -> Path:
+    """Patients of these ids, P0 and on, whose study an anonymiser has given one UID."""
+    for number, patient in enumerate(ids):
+        write_mr(root / f"P{number}" / "mr", laid(smooth_mr(), "axial"), uid=f"{number}",
+                 StudyInstanceUID="1.2.3", PatientID=patient)  # fmt: skip
+    return root
+
+
+def test_several_ids_are_several_patients_whatever_study_they_name(tmp_path):
+    mrs = cohort_of(tmp_path / "mrs", "A", "B")
+    assert not is_one_patient(mrs)
+    assert [patient.name for patient in find_patients(mrs)] == ["P0", "P1"]
+    assert is_one_patient(cohort_of(tmp_path / "one", "A", "A")), "two series of one study"
+    nameless = cohort_of(tmp_path / "nameless", "", "")
+    assert is_one_patient(nameless), "no id and one name"
+    for file in (nameless / "P1" / "mr").iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.PatientName = "Other^Name"
+        dataset.save_as(file)
+    assert not is_one_patient(nameless)
+
+
+def test_a_dicomdir_makes_no_patient_of_a_cohort(tmp_path):
+    mrs = cohort_of(tmp_path / "mrs", "A", "B")
+    contents = pydicom.dcmread(next((mrs / "P0" / "mr").iterdir()))
+    contents.file_meta.MediaStorageSOPClassUID = contents.SOPClassUID = MediaStorageDirectoryStorage
+    for name in ("DICOMDIR", "contents.dcm"):
+        contents.save_as(mrs / name)
+    assert not is_one_patient(mrs)
+    assert [patient.name for patient in find_patients(mrs)] == ["P0", "P1"]
+
+
+def test_a_stray_slice_beside_the_patients_is_refused_and_a_stray_report_passed_over(tmp_path):
+    mrs = cohort_of(tmp_path / "mrs", "A", "B")
+    stray = Path(shutil.copy(next((mrs / "P0" / "mr").iterdir()), mrs / "stray.dcm"))
+    assert not is_one_patient(mrs)
+    with pytest.raises(BadSource, match="DICOM files of an MR lie beside the patients' folders"):
+        find_patients(mrs)
+    report = pydicom.dcmread(stray)
+    report.Modality = "SR"
+    report.save_as(stray)
+    assert not is_one_patient(mrs)
+    assert [patient.name for patient in find_patients(mrs)] == ["P0", "P1"]
+    save_nifti(smooth_mr(), tmp_path / "nifti" / "P0" / "mr.nii.gz")
+    shutil.copy(stray, tmp_path / "nifti")
+    assert not is_one_patient(tmp_path / "nifti"), "a stray report beside NIfTI patients"
+
+
+def test_a_series_with_a_subfolder_of_the_same_patient_is_one_patient(tmp_path):
+    mr = write_mr(tmp_path / "mr", laid(smooth_mr(), "axial"))
+    write_mr(mr / "more", laid(smooth_mr(), "axial"), uid="more")
+    assert is_one_patient(mr)
+    (tmp_path / "mr" / "empty").mkdir()
+    assert is_one_patient(mr)

@@ -12,8 +12,10 @@ from data_prep.schema import SliceGrid
 from data_prep.volume import load_nifti, save_nifti
 from pct.model import save_model
 from pct.networks import Generator
+from pct.prediction.check import warnings
+from pct.prediction.quality import look_over
 from pct.prediction.series import BadSource
-from pct.prediction.volume import predict_volume
+from pct.prediction.volume import predict_volume, prepare
 from sweeps.promotion.volumes import BadInput, PseudoCt, _load_pyfunc
 from tests.pct.identity import CARD
 from tests.tiny import tiny_run
@@ -71,11 +73,21 @@ def test_a_table_writes_a_file_a_row(loaded, mr, tmp_path):
     written = load_nifti(tmp_path / "out" / "b.nii.gz")
     assert np.array_equal(written.array, predict_volume(loaded.model, mr).array)
     assert np.allclose(written.affine, mr.affine)
-    assert list(done.columns) == ["to", "shape", "low_hu", "high_hu"]
+    assert list(done.columns) == ["to", "shape", "low_hu", "high_hu", "warnings", "reason"]
     assert done["to"].tolist() == rows["to"].tolist()
     assert done["shape"].tolist() == [mr.array.shape] * 2
     assert done["low_hu"].tolist() == [written.array.min()] * 2
     assert done["high_hu"].tolist() == [written.array.max()] * 2
+
+
+def test_a_table_tells_which_checks_do_not_hold(loaded, mr, tmp_path):
+    save_nifti(mr, tmp_path / "mr.nii")
+    model, prepared = loaded.model, prepare(loaded.model, mr)
+    found = warnings(look_over(model, prepared, predict_volume(model, mr)))
+    assert len(found) > 1, "an untrained generator"
+    rows = pd.DataFrame({"mr": [str(tmp_path / "mr.nii")], "to": [str(tmp_path / "pct.nii")]})
+    done = loaded.predict(rows).iloc[0]
+    assert (done["warnings"], done["reason"]) == (len(found), "; ".join(found))
 
 
 def test_an_array_with_its_place_gives_one_with_the_same_place(loaded, mr):
