@@ -97,11 +97,15 @@ def _limits(card: Mapping[str, Any], run: Run) -> list[str]:
 def _trained_on(card: Mapping[str, Any]) -> list[str]:
     cases, slices = card.get("cases", {}), card.get("slices", {})
     seen, prints = card.get("trained_on"), card.get("fingerprint", {})
+    hidden = set(card.get("id_keys", ())) - {"keep"}  # a pseudonym tells nothing of its patient
     rows = [
         ("training cases", _maybe(prints.get("cases", cases.get("train")))),
         ("training slices", _maybe(slices.get("train"))),
         ("cases it has learnt from, with a given model's", _maybe(seen and len(seen))),
-        ("of these phantoms or synthetic, by their ids", _maybe(seen and _made_up(seen))),
+        (
+            "of these phantoms or synthetic, by their ids",
+            UNKNOWN if hidden else _maybe(seen and _made_up(seen)),
+        ),
         ("validation cases", _maybe(cases.get("val"))),
         ("test cases, kept apart", _maybe(cases.get("test"))),
         ("outline of the head by", _counts(prints.get("masks", {}))),
