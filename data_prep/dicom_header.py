@@ -1,10 +1,15 @@
 """The header of a pseudo-CT: whose it is, as its MR says, and what it is, as we say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
+from pathlib import Path
 
 import pydicom
 from pydicom.config import disable_value_validation
+from pydicom.datadict import keyword_for_tag
+from pydicom.tag import BaseTag
 from pydicom.uid import CTImageStorage
 
 from data_prep.dicom_census import BadSeries, SeriesCensus, read_header
@@ -34,7 +39,17 @@ EMPTY = (
 )  # fmt: skip
 """What DICOM wants to be there even where nothing is known (type 2)."""
 
+WRITTEN = (
+    "InstanceCreationDate", "InstanceCreationTime", "SeriesDate", "SeriesTime", "ContentDate",
+    "ContentTime",
+)  # fmt: skip
+"""When a pseudo-CT was written: all in which the same again differs."""
+
+ONE = ("PatientID", "PatientName", "StudyInstanceUID")
+"""What all slices of an MR must have in common for a pseudo-CT to be filed."""
+
 _SOURCE_IMAGE = ("121322", "DCM", "Source image for image processing operation")
+_REFERRED = ("SOPClassUID", "SOPInstanceUID")
 _WINDOW_HU = ("40", "400")
 """Centre and width: soft tissue, with bone at its upper end."""
 
@@ -58,18 +73,45 @@ def header_of(like: SeriesCensus, maker: Maker, frame_uid: str | None) -> pydico
 
     Patient, study, position and frame of reference (or another, `frame_uid`) are those of the MR
     `like`, as they stand there; of private tags and of how the MR was taken, nothing. What DICOM
-    wants and the MR lacks stays empty. An MR without a study, a frame or instance UIDs raises
-    `BadSeries`.
+    wants and the MR lacks stays empty. An MR without a study, a frame or instance UIDs, or of more
+    than one patient or study, raises `BadSeries`.
     """
     # A value that breaks DICOM's rules is the MR's own; a warning would quote it.
     with disable_value_validation():
         found = _read(like, frame_uid)
         dataset = _kept(found, frame_uid)
-        dataset.SourceImageSequence = _sources(like)
+        headers = [read_header(item.file, *ONE, *_REFERRED) for item in like.slices]
+        known = [header or pydicom.Dataset() for header in headers]
+        _expect_one(like, known)
+        dataset.SourceImageSequence = _sources(like, known)
         dataset.SeriesNumber = _series_number(found)
         _tell(dataset, maker)
         dataset.remove_private_tags()
     return dataset
+
+
+def differing(wanted: pydicom.Dataset, file: Path, *, but: Sequence[str] = ()) -> list[str] | None:
+    """Keywords of the tags that a file has otherwise than a header that may be saved.
+
+    None of a file that is not DICOM. Pixels, the time of writing and the tags `but` do not count.
+    """
+    found = read_header(file)
+    if found is None:
+        return None
+    buffer = BytesIO()
+    wanted.save_as(buffer, enforce_file_format=True)
+    buffer.seek(0)
+    same = pydicom.dcmread(buffer, stop_before_pixels=True)
+    tags = sorted({*same.keys(), *found.keys()})
+    words = {
+        tag: keyword_for_tag(tag) or str(tag) for tag in tags if _raw(same, tag) != _raw(found, tag)
+    }
+    return [word for word in words.values() if word not in (*WRITTEN, *but)]
+
+
+def _raw(header: pydicom.Dataset, tag: BaseTag) -> object:
+    """A value as it is stored, which can be compared whatever it holds."""
+    return header.get_item(tag).value if tag in header else None
 
 
 def _kept(found: pydicom.Dataset, frame_uid: str | None) -> pydicom.Dataset:
@@ -108,11 +150,17 @@ def _read(like: SeriesCensus, frame_uid: str | None) -> pydicom.Dataset:
     return found
 
 
-def _sources(like: SeriesCensus) -> list[pydicom.Dataset]:
+def _expect_one(like: SeriesCensus, headers: Sequence[pydicom.Dataset]) -> None:
+    """Refuse slices of several patients or studies, told by their counts alone."""
+    counts = {tag: len({str(header.get(tag) or "") for header in headers}) for tag in ONE}
+    if several := [f"{num} values of {tag}" for tag, num in counts.items() if num > 1]:
+        told = f"{', '.join(several)} among its slices, expected one patient's and one study's"
+        raise BadSeries(like.folder, [told])
+
+
+def _sources(like: SeriesCensus, headers: Sequence[pydicom.Dataset]) -> list[pydicom.Dataset]:
     """A reference to every slice of the MR: its window and its head are found in all of them."""
-    tags = ("SOPClassUID", "SOPInstanceUID")
-    headers = [read_header(item.file, *tags) for item in like.slices]
-    known = [header for header in headers if header and all(map(header.get, tags))]
+    known = [header for header in headers if all(map(header.get, _REFERRED))]
     if len(known) < len(headers):
         num = counted(len(headers) - len(known), "slice")
         raise BadSeries(like.folder, [f"{num} without SOPClassUID or SOPInstanceUID to refer to"])

@@ -125,14 +125,26 @@ def _load_metaimage(path: Path) -> Volume:
     return Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
 
 
-def save_nifti(volume: Volume, path: Path) -> None:
-    """Write a NIfTI file under a temporary name, then rename it to `path`."""
+def save_nifti(volume: Volume, path: Path, *, description: str = "") -> None:
+    """Write a NIfTI file under a temporary name, then rename it to `path`.
+
+    The `description`, up to 79 bytes of ASCII, stands in its header.
+    """
     image = nib.Nifti1Image(volume.array, volume.affine)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description
     image.set_qform(volume.affine, code=1)
     image.set_sform(volume.affine, code=1)
     with renamed(path, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii") as temporary:
         nib.save(image, temporary)
+
+
+def description_of(path: Path) -> str:
+    """The description in a NIfTI file's header; empty for one that cannot be read."""
+    try:
+        return str(nib.load(path).header["descrip"].item().decode("ascii", "replace"))
+    except (OSError, ImageFileError, EOFError, ValueError, zlib.error):
+        return ""
 
 
 def to_ras(volume: Volume) -> Volume:

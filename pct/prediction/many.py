@@ -21,7 +21,7 @@ from pct.prediction.qc_page import Entry, write_page
 from pct.prediction.record import checks_in, read_record
 from pct.prediction.series import BadSource
 from pct.prediction.sources import MrFiles, Patient, find_mr
-from pct.prediction.targets import beside
+from pct.prediction.targets import beside, expect_series_name
 
 TABLE, PAGE = "predictions.csv", "qc.html"
 COLUMNS = ("name", "status", "output", "warnings", "seconds", "reason")
@@ -94,8 +94,10 @@ def _attempt(
 
 
 def _file_name(patient: Patient, source: MrFiles, asked: Asked) -> str:
-    is_series = (asked.kind or source.kind) == "dicom"
-    return patient.name if is_series else f"{patient.name}.nii.gz"
+    if (asked.kind or source.kind) == "nifti":
+        return f"{patient.name}.nii.gz"
+    expect_series_name(patient, taken=(TABLE, PAGE))
+    return patient.name
 
 
 def _failure(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from data_prep.atomic import renamed
-from data_prep.dicom_ct import Maker, write_ct
+from data_prep.dicom_ct import Maker, refuse_unwritable, write_ct
 from data_prep.volume import Volume, save_nifti
 from pct.model import Model
 from pct.prediction.asked import Asked, Kind
@@ -22,7 +22,7 @@ from pct.prediction.record import (
     record_of,
 )
 from pct.prediction.sources import Mr, MrFiles, read_mr, sha256_of_mr
-from pct.prediction.targets import beside, expect_fitting, is_nifti
+from pct.prediction.targets import DESCRIPTION, beside, expect_fitting, is_nifti
 from pct.prediction.volume import OnSlices, predict_prepared, prepare
 from pct.scoring.score import entrant_of
 
@@ -64,13 +64,15 @@ def predict_one(
     What was there before stays until all is written. A folder that holds anything but this very
     series is a `BadTarget`; a DICOM series of a NIfTI MR, which has no patient, a `BadSource`.
     """
-    expect_fitting(source, target)
+    expect_fitting(source, target, onto=asked.onto)
     made = _made(model, maker, source, target=target, asked=asked)
     if asked.keep and (record := record_of(target, made)) is not None:
         i, j, k = record["output"]["shape"]
         return Predicted((i, j, k), tuple(warnings(checks_in(record))))
     mr = read_mr(source)
     out = grid_onto(asked.onto, mr, made.kind) if asked.onto else own_grid(mr, made.grid, made.kind)
+    if mr.series and made.kind == "dicom":
+        refuse_unwritable(out.grid, target, like=mr.series, maker=maker, frame_uid=out.frame_uid)
     prepared = prepare(model, mr.volume, onto=out.given)
     pct = predict_prepared(model, prepared, out.grid, on_slices)
     checks = [*look_over(model, prepared, pct), *out.checks]
@@ -104,6 +106,6 @@ def _write(pct: Volume, target: Path, mr: Mr, *, maker: Maker, frame_uid: str | 
         for end in ("json", "png"):
             beside(target, end).unlink(missing_ok=True)
     if mr.series is None or is_nifti(target):
-        save_nifti(pct, target)
+        save_nifti(pct, target, description=DESCRIPTION)
         return None
     return write_ct(pct, target, like=mr.series, maker=maker, frame_uid=frame_uid).series_uid

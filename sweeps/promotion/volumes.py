@@ -14,7 +14,7 @@ from data_prep.volume import Volume, save_nifti
 from pct.model import Model, choose_device, load_model
 from pct.prediction.check import warnings
 from pct.prediction.quality import look_over
-from pct.prediction.sources import find_mr, read_mr
+from pct.prediction.sources import ENDS, find_mr, read_mr
 from pct.prediction.volume import CHUNK, predict_prepared, predict_volume, prepare
 
 TABLE = ("mr", "to")
@@ -125,8 +125,22 @@ def _refuse_odd_table(rows: pd.DataFrame) -> None:
     targets = [str(to) for to in rows["to"]]
     if odd := [to for to in targets if not to.endswith((".nii", ".nii.gz"))]:
         raise BadInput(f"to: {odd[0]}: expected a name that ends in .nii or .nii.gz.")
-    if twice := [to for to in targets if targets.count(to) > 1]:
+    if own := _targets_in_mrs(rows):
+        raise BadInput(f"to: {own[0]} is an MR of the table. Name a file that is none of them.")
+    places = [Path(to).resolve() for to in targets]
+    if twice := [to for to, at in zip(targets, places, strict=True) if places.count(at) > 1]:
         raise BadInput(f"to: {twice[0]} is there twice. Give every MR a file of its own.")
+
+
+def _targets_in_mrs(rows: pd.DataFrame) -> list[str]:
+    """Targets that are an MR's file, or would be taken for the MR of a folder."""
+    mrs = {Path(mr).resolve() for mr in rows["mr"]}
+    named = {f"mr{end}" for end in ENDS}
+
+    def is_mr(to: Path) -> bool:
+        return to in mrs or (to.name in named and to.parent in mrs)
+
+    return [str(to) for to in rows["to"] if is_mr(Path(to).resolve())]
 
 
 def _refuse_odd_slices(mr_unit: NDArray[Any], stride: int) -> None:

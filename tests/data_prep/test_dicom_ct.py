@@ -1,12 +1,16 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 
-from data_prep.dicom import census
-from data_prep.dicom_ct import BadTarget, write_ct
-from data_prep.volume import Volume
+from data_prep.dicom import BadSeries, census
+from data_prep.dicom_ct import BadTarget, Sheared, refuse_unwritable, series_grid, write_ct
+from data_prep.volume import Grid, Volume
 from tests.data_prep.mr_series import MAKER, SHAPE, files, pct_of, write_mr
 
 
@@ -72,6 +76,131 @@ def test_an_empty_folder_is_used_and_stays_as_private_as_it_was(mr, tmp_path):
     assert written.folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_what_a_file_manager_adds_is_not_minded(mr, tmp_path):
+    target = tmp_path / "ct"
+    target.mkdir()
+    for name in (".DS_Store", "Thumbs.db"):
+        (target / name).write_bytes(b"icons")
+    assert not write_ct(pct_of(mr), target, like=mr, maker=MAKER).already
+    assert len(files(target)) == SHAPE[2]
+    for name in (".DS_Store", "Thumbs.db", "._ct-0001.dcm", "DICOMDIR"):
+        (target / name).write_bytes(b"icons")
+    assert write_ct(pct_of(mr), target, like=mr, maker=MAKER).already
+    assert (target / "DICOMDIR").exists()
+
+
+def test_a_folder_of_hidden_files_alone_is_not_empty(mr, tmp_path):
+    (tmp_path / "ct" / ".git").mkdir(parents=True)
+    with pytest.raises(BadTarget, match=r"holds something else \(\.git\)"):
+        write_ct(pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER)
+
+
+def change_the_mr(folder, **tags):
+    for file in folder.iterdir():
+        dataset = pydicom.dcmread(file)
+        for keyword, value in tags.items():
+            setattr(dataset, keyword, value)
+        dataset.save_as(file)
+
+
+def test_an_mr_whose_patient_was_corrected_has_no_series_yet(mr, tmp_path):
+    write_ct(pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER)
+    change_the_mr(mr.folder, PatientID="CORRECTED-1", PatientName="Right^Name")
+    words = r"a series whose header differs in PatientName, PatientID\), .* to another folder"
+    with pytest.raises(BadTarget, match=words) as refused:
+        write_ct(pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER)
+    assert not any(word in str(refused.value) for word in ("CORRECTED", "SECRET", "Right"))
+    written = write_ct(pct_of(mr), tmp_path / "ct2", like=mr, maker=MAKER)
+    assert {one.PatientID for one in files(written.folder)} == {"CORRECTED-1"}
+
+
+def test_a_tag_that_somebody_added_is_a_difference(mr, tmp_path):
+    write_ct(pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER)
+    change_the_mr(tmp_path / "ct", InstitutionName="ours")
+    with pytest.raises(BadTarget, match="header differs in InstitutionName"):
+        write_ct(pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER)
+
+
+def test_another_time_of_writing_is_no_difference(mr, tmp_path):
+    write_ct(pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER)
+    change_the_mr(tmp_path / "ct", SeriesDate="20010203", ContentTime="040506")
+    assert write_ct(pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER).already
+
+
+def at_once(monkeypatch, runs):
+    """Outcomes of runs that all look at the target before any of them renames its folder."""
+    waits = threading.Barrier(len(runs))
+    replace = Path.replace
+
+    def together(self, target):
+        waits.wait(timeout=30)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", together)
+
+    def outcome(run):
+        try:
+            return run()
+        except BadTarget as error:
+            return error
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        return list(pool.map(outcome, runs))
+
+
+def test_of_two_runs_at_once_one_whole_series_stays_and_the_other_is_refused(
+    mr, tmp_path, monkeypatch
+):
+    one, other = pct_of(mr), pct_of(mr)
+    other.array[...] += 1
+    runs = [partial(write_ct, pct, tmp_path / "ct", like=mr, maker=MAKER) for pct in (one, other)]
+    outcomes = at_once(monkeypatch, runs)
+    written = [found for found in outcomes if not isinstance(found, BadTarget)]
+    refused = [str(found) for found in outcomes if isinstance(found, BadTarget)]
+    assert (len(written), len(refused)) == (1, 1)
+    assert "holds something else (a series of other pixels)" in refused[0]
+    slices = files(tmp_path / "ct")
+    assert {item.SeriesInstanceUID for item in slices} == {written[0].series_uid}
+    found = np.stack([item.pixel_array.T for item in slices], axis=2)
+    assert any(np.array_equal(found, pct.array) for pct in (one, other))
+    assert {path.name for path in tmp_path.iterdir()} == {"mr", "ct"}
+
+
+def test_of_two_runs_at_once_that_write_the_same_both_are_content(mr, tmp_path, monkeypatch):
+    run = partial(write_ct, pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER)
+    outcomes = at_once(monkeypatch, [run, run])
+    assert sorted(item.already for item in outcomes) == [False, True]
+    assert {path.name for path in tmp_path.iterdir()} == {"mr", "ct"}
+
+
+def test_what_cannot_be_written_is_known_before_there_are_pixels(mr, tmp_path):
+    target, grid = tmp_path / "ct", series_grid(mr)
+
+    def look(like=mr, frame_uid=None, grid=grid, maker=MAKER):
+        refuse_unwritable(grid, target, like=like, maker=maker, frame_uid=frame_uid)
+
+    look()
+    assert not target.exists()
+    write_ct(pct_of(mr), target, like=mr, maker=MAKER)
+    look()
+    with pytest.raises(BadTarget, match="header differs in DerivationDescription"):
+        look(maker=replace(MAKER, digest="cd" * 32))
+    with pytest.raises(BadTarget, match="header differs in FrameOfReferenceUID"):
+        look(frame_uid="1.2.3")
+    with pytest.raises(BadTarget, match=r"something else \(ct-0006.dcm\)"):
+        look(grid=Grid((*grid.shape[:2], 5), grid.affine))
+    sheared = grid.affine.copy()
+    sheared[0, 1] += 0.5
+    with pytest.raises(Sheared, match="not at right angles"):
+        look(grid=Grid(grid.shape, sheared))
+    take_a_slice(target)
+    with pytest.raises(BadTarget, match="incomplete: 5 of 6 slices"):
+        look()
+    change_the_mr(mr.folder, StudyInstanceUID=None)
+    with pytest.raises(BadSeries, match="no StudyInstanceUID"):
+        look()
+
+
 def add_a_file(folder):
     (folder / "notes.txt").write_text("mine")
 
@@ -102,22 +231,22 @@ def empty_a_slice(folder):
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "words"),
     [
-        add_a_file,
-        take_a_slice,
-        change_a_pixel,
-        cut_a_slice,
-        empty_a_slice,
-        swap_two_slices,
+        (add_a_file, r"holds something else \(notes.txt\)"),
+        (take_a_slice, r"incomplete: 5 of 6 slices, expected all or none. Remove it, or"),
+        (change_a_pixel, r"something else \(ct-0002.dcm, whose pixels were changed or cut\)"),
+        (cut_a_slice, r"something else \(ct-0002.dcm, whose pixels were changed or cut\)"),
+        (empty_a_slice, r"something else \(ct-0002.dcm, which is no slice of it\)"),
+        (swap_two_slices, r"header differs in SOPInstanceUID, InstanceNumber, ImagePosition"),
     ],
 )
-def test_a_folder_with_anything_else_is_refused_and_kept(mr, tmp_path, spoil):
+def test_a_folder_with_anything_else_is_refused_and_kept(mr, tmp_path, spoil, words):
     target = tmp_path / "ct"
     write_ct(pct_of(mr), target, like=mr, maker=MAKER)
     spoil(target)
     before = {file.name: file.read_bytes() for file in target.iterdir()}
-    with pytest.raises(BadTarget, match=r"ct: holds something else, .* Write to another folder"):
+    with pytest.raises(BadTarget, match=rf"{words}.* [Ww]rite to another folder"):
         write_ct(pct_of(mr), target, like=mr, maker=MAKER)
     assert {file.name: file.read_bytes() for file in target.iterdir()} == before
 
@@ -159,11 +288,3 @@ def test_a_failure_in_the_middle_leaves_nothing(mr, tmp_path, monkeypatch, made)
     assert len(saved) == 3
     assert set(tmp_path.iterdir()) == before
     assert not made or not any((tmp_path / "ct").iterdir())
-
-
-def test_what_a_killed_run_left_is_swept_away(mr, tmp_path):
-    (tmp_path / ".ct.partial").mkdir()
-    (tmp_path / ".ct.partial" / "ct-0099.dcm").write_bytes(b"half")
-    written = write_ct(pct_of(mr), tmp_path / "ct", like=mr, maker=MAKER)
-    assert len(files(written.folder)) == SHAPE[2]
-    assert not (tmp_path / ".ct.partial").exists()

@@ -158,6 +158,29 @@ def test_two_frames_of_reference_are_refused(tmp_path):
         write_ct(air, tmp_path / "ct", like=series, maker=MAKER)
 
 
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"PatientID": "other"}, "2 values of PatientID among its slices, expected one patient's"),
+        ({"PatientName": "Other^One"}, "2 values of PatientName among"),
+        ({"StudyInstanceUID": "1.2.9"}, "2 values of StudyInstanceUID among"),
+        ({"PatientID": None, "PatientName": ""}, "2 values of PatientID, 2 values of PatientName"),
+    ],
+)
+def test_a_series_of_two_patients_or_studies_is_refused_by_counts_alone(tmp_path, tags, words):
+    folder = write_mr(tmp_path / "mr")
+    other = pydicom.dcmread(folder / "2.dcm")
+    for keyword, value in tags.items():
+        setattr(other, keyword, value)
+    other.save_as(folder / "2.dcm")
+    series = census(folder)
+    air = Volume(np.zeros(SHAPE, np.int16), series_grid(series).affine)
+    with pytest.raises(BadSeries, match=words) as refused:
+        write_ct(air, tmp_path / "ct", like=series, maker=MAKER)
+    assert not any(word in str(refused.value) for word in ("ther", "SECRET", "1.2."))
+    assert not (tmp_path / "ct").exists()
+
+
 def test_a_name_in_japanese_is_the_same_bytes_as_in_the_mr(tmp_path):
     name = "Yamada^Tarou=山田^太郎"
     mr, ct = ct_of(tmp_path, SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName=name)

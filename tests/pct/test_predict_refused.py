@@ -106,7 +106,7 @@ def test_a_folder_of_something_else_is_left_alone_before_any_work(series, tmp_pa
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.docx").write_text("years of work")
     assert predict(series["axial"], tmp_path / "out") == 2
-    assert "a folder of something else. Name another place" in capsys.readouterr().err
+    assert "a folder of something else (thesis.docx). Name another" in capsys.readouterr().err
     (tmp_path / "dir.nii").mkdir()
     assert predict(series["axial"], tmp_path / "dir.nii") == 2
     assert {path.name for path in tmp_path.rglob("*")} == {"out", "thesis.docx", "dir.nii"}

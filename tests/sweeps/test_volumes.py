@@ -133,6 +133,10 @@ BOX = np.zeros((4, 4, 4))
         (pd.DataFrame({"path": ["x"]}), "the table lacks mr and to. Expected"),
         (pd.DataFrame({"mr": ["x"], "to": ["y.dcm"]}), "to: y.dcm: expected a name that ends in"),
         (pd.DataFrame({"mr": ["x"] * 2, "to": ["y.nii"] * 2}), "to: y.nii is there twice"),
+        (pd.DataFrame({"mr": ["x"] * 2, "to": ["y.nii", "z/../y.nii"]}), "to: y.nii is there twi"),
+        (pd.DataFrame({"mr": ["x.nii", "y.nii"], "to": ["z.nii", "./x.nii"]}),
+         r"to: \./x\.nii is an MR of the table. Name a file that is none of them"),
+        (pd.DataFrame({"mr": ["p1"], "to": ["p1/mr.nii.gz"]}), "p1/mr.nii.gz is an MR of the"),
     ],
 )  # fmt: skip
 def test_what_it_does_not_take_is_refused_in_words(loaded, given, said):
