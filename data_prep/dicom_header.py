@@ -96,7 +96,8 @@ def _read(like: SeriesCensus, frame_uid: str | None) -> pydicom.Dataset:
     found = read_header(like.slices[0].file, *tags, *frame)
     if found is None:
         raise BadSeries(like.folder, ["its first slice is no DICOM file any more"])
-    unread = [element.keyword for element in found if isinstance(element.value, bytes)]
+    copied = (*PATIENT, *STUDY, *PLACE, *LOSSY)
+    unread = [keyword for keyword in copied if isinstance(found.get(keyword), bytes)]
     reasons = [f"{', '.join(unread)} cannot be read"] if unread else []
     if not found.get("StudyInstanceUID"):
         reasons.append("no StudyInstanceUID, under which a pseudo-CT is filed")

@@ -133,7 +133,8 @@ def _reason(error: BaseException, target: Path, mr: Sequence[Path]) -> str:
         return error.strerror or f"cannot be read or written ({type(error).__name__})"
     text = _failure(error, target)
     for path, name in ((target, target.name), *((file, "the MR") for file in mr)):
-        text = re.sub(rf"(?<![\w./-]){re.escape(str(path))}(?!\w)", lambda _, name=name: name, text)
+        whole = rf"(?<![\w./-]){re.escape(str(path))}(?!\w)"
+        text = name.join(re.split(whole, text))
     return text
 
 
