@@ -163,7 +163,7 @@ def test_a_reason_loses_the_path_alone_however_short_it_is(tmp_path, monkeypatch
 
 def test_one_odd_header_fails_its_patient_alone(patients, tmp_path, capfd):
     broken = Path(shutil.copytree(patients, tmp_path / "mrs"))
-    spoilt = {"frames": "NumberOfFrames", "rows": "Rows", "study": "StudyInstanceUID"}
+    spoilt = {"frames": "NumberOfFrames", "rows": "Rows", "who": "PatientName"}
     for name, tag in spoilt.items():
         mr = Path(shutil.copytree(broken / "b-series" / "study" / "mr", broken / f"e-{name}"))
         dataset = pydicom.dcmread(mr / "slice-000.dcm")
@@ -177,7 +177,7 @@ def test_one_odd_header_fails_its_patient_alone(patients, tmp_path, capfd):
     assert statuses(tmp_path / "out") == ["done", "done", "done", *4 * ["failed"]]
     reasons = {name: row["reason"] for name, row in table(tmp_path / "out").items()}
     assert reasons["e-frames"] == reasons["e-rows"] == "headers with words for numbers: 1"
-    assert "StudyInstanceUID" in reasons["e-study"]
+    assert reasons["e-who"] == "PatientName cannot be read"
     told = "".join(capfd.readouterr())
     for secret in (*NAME.split("^"), ID, "Traceback", "UserWarning"):
         assert secret not in told
