@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from pydicom.datadict import keyword_dict
 from pydicom.uid import UID
 
-from data_prep.dicom_census import BadSeries, SeriesCensus, census, slice_words
+from data_prep.dicom_census import (
+    UNREADABLE,
+    BadSeries,
+    SeriesCensus,
+    census,
+    slice_words,
+    unwarned,
+)
 from data_prep.dicom_faults import TILT_TOLERANCE_DEG, check
 from data_prep.volume import Volume, to_ras
 from data_prep.words import counted
@@ -21,7 +28,7 @@ from data_prep.words import counted
 __all__ = ["BadSeries", "SeriesCensus", "census", "check", "convert", "describe", "read_series"]
 
 _OWN_WORDS = (ConversionError, ConversionValidationError)
-_REFUSALS = (*_OWN_WORDS, AttributeError, TypeError, ValueError, RuntimeError)
+_REFUSALS = (*_OWN_WORDS, *UNREADABLE, AttributeError, RuntimeError)
 """AttributeError: dicom2nifti and pydicom take a tag that is absent for an attribute."""
 
 _TAGS = (
@@ -49,12 +56,13 @@ def read_series(folder: Path) -> Volume:
 
 def convert(series: SeriesCensus) -> Volume:
     """As `read_series`, for a census that has passed `check`."""
-    datasets = [_read(series, index) for index in range(len(series.slices))]
-    _refuse_short(series, datasets)
-    for number, dataset in enumerate(datasets, start=1):
-        dataset.InstanceNumber = number  # dicom2nifti takes jumps in it for several stacks
     try:
-        image = dicom_array_to_nifti(datasets, None, reorient_nifti=False)["NII"]
+        with unwarned():
+            datasets = [_read(series, index) for index in range(len(series.slices))]
+            _refuse_short(series, datasets)
+            for number, dataset in enumerate(datasets, start=1):
+                dataset.InstanceNumber = number  # dicom2nifti takes jumps in it for several stacks
+            image = dicom_array_to_nifti(datasets, None, reorient_nifti=False)["NII"]
     except _REFUSALS as error:
         raise BadSeries(series.folder, [f"dicom2nifti refuses it ({_told(error)})"]) from error
     rows, columns = series.slices[0].shape

@@ -1,15 +1,20 @@
 """A census of one DICOM series' headers, before any converter is asked."""
 
 import struct
-from collections.abc import Iterable
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
+from pydicom.config import disable_value_validation
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian, MRImageStorage
 
 from data_prep.errors import PctError
@@ -17,10 +22,14 @@ from data_prep.errors import PctError
 SAME_PLACE_MM = 0.01
 """Slices nearer than this along the normal are two images of one place."""
 
+UNREADABLE = (BytesLengthException, LookupError, NotImplementedError, OverflowError, TypeError,
+              ValueError)  # fmt: skip
+"""What pydicom raises of a value that breaks the rules of its type, or has a type of no kind."""
+
 _TAGS = (
     "SeriesInstanceUID", "Modality", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient",
     "ImageOrientationPatient", "EchoTime", "FrameOfReferenceUID", "NumberOfFrames", "SOPClassUID",
-    "InstanceNumber", "SliceThickness", "PixelRepresentation", "RescaleSlope",
+    "SOPInstanceUID", "InstanceNumber", "SliceThickness", "PixelRepresentation", "RescaleSlope",
     "RescaleIntercept",
 )  # fmt: skip
 
@@ -80,7 +89,7 @@ class SeriesCensus:
     num_cut: int = 0
     """CT or MR images that end before their pixels, as an interrupted copy leaves them."""
     num_unread: int = 0
-    """Slices with words where their header should have numbers."""
+    """Slices with words where their header should have numbers, or with what cannot be read."""
     lacking: tuple[str, ...] = ()
     """Tags of place or size that images among the files passed over do not have."""
 
@@ -123,31 +132,27 @@ def census_of(folder: Path, files: Iterable[Path]) -> SeriesCensus:
     """As `census`, of these files alone; faults are told of `folder`."""
     slices: list[SliceHeader] = []
     lacking: set[str] = set()
-    num_stray = num_multiframe = num_cut = num_unread = 0
+    others: Counter[str] = Counter()
     for file in files:
         header = read_header(file, *_TAGS)
-        if header is not None and _is_cut(header):
-            num_cut += 1
-        elif header is not None and int(header.get("NumberOfFrames") or 1) > 1:
-            num_multiframe += 1
-        elif header is None or not _has_place(header):
-            num_stray += 1
+        kept = _kept(file, header)
+        if isinstance(kept, SliceHeader):
+            slices.append(kept)
+        elif kept == "stray":
             lacking |= _lacking(header)
-        elif (item := _slice_header(file, header)) is None:
-            num_unread += 1
-        else:
-            slices.append(item)
+        if isinstance(kept, str):
+            others[kept] += 1
     if slices:
         normal = _normal(slices[0])
         slices.sort(key=lambda item: float(np.dot(item.position_mm, normal)))
     return SeriesCensus(
         folder,
         tuple(slices),
-        num_stray,
-        num_multiframe,
-        num_cut,
-        num_unread,
-        tuple(sorted(lacking)),
+        num_stray=others["stray"],
+        num_multiframe=others["multiframe"],
+        num_cut=others["cut"],
+        num_unread=others["unread"],
+        lacking=tuple(sorted(lacking)),
     )
 
 
@@ -164,14 +169,43 @@ def slice_words(series: SeriesCensus, index: int) -> str:
 def read_header(file: Path, *tags: str) -> pydicom.Dataset | None:
     """The named tags of a DICOM file without its pixels; None for a file that is not DICOM.
 
-    Of one that ends within its header, what can be read.
+    Of one that ends within its header, what can be read. A value that cannot be read as what it
+    says it is comes as no bytes.
     """
-    try:
-        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags))
-    except (InvalidDicomError, EOFError):
-        return None
-    except struct.error:  # it ends within the length of a tag
-        return pydicom.Dataset()
+    with unwarned():
+        try:
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags))
+        except (InvalidDicomError, EOFError):
+            return None
+        except struct.error:  # it ends within the length of a tag
+            return pydicom.Dataset()
+        except UNREADABLE:  # in what says how the rest is written
+            spoilt = pydicom.Dataset()
+            spoilt.add_new("SOPClassUID", "OB", b"")
+            return spoilt
+        _read_values(header.file_meta)
+        _read_values(header)
+    return header
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Let pydicom read without its warnings, which quote values that break DICOM's rules."""
+    with disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _read_values(dataset: pydicom.Dataset) -> None:
+    """Read each value, which pydicom would do when it is first asked for."""
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except UNREADABLE:
+            dataset.add_new(tag, "OB", b"")
+            continue
+        for item in element.value if element.VR == "SQ" else ():
+            _read_values(item)
 
 
 def _is_cut(header: pydicom.Dataset) -> bool:
@@ -201,16 +235,29 @@ def _lacking(header: pydicom.Dataset | None) -> set[str]:
     return {tag for tag in (*_PLACE, "Rows", "Columns") if header.get(tag) in (None, "", 0)}
 
 
-def _slice_header(file: Path, header: pydicom.Dataset) -> SliceHeader | None:
-    """What is kept of a header; None where it has words for numbers."""
+def _kept(
+    file: Path, header: pydicom.Dataset | None
+) -> SliceHeader | Literal["stray", "multiframe", "cut", "unread"]:
+    """What is kept of a slice's header; of another file, what it is."""
+    if header is None:
+        return "stray"
+    if any(isinstance(element.value, bytes) for element in header):
+        return "unread"
+    if _is_cut(header):
+        return "cut"
     try:
-        return _kept(file, header)
-    except ValueError:
-        return None
+        if int(header.get("NumberOfFrames") or 1) > 1:
+            return "multiframe"
+        return _slice_header(file, header) if _has_place(header) else "stray"
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        return "unread"
 
 
-def _kept(file: Path, header: pydicom.Dataset) -> SliceHeader:
-    rows_mm, columns_mm = (float(step) for step in header.PixelSpacing)
+def _slice_header(file: Path, header: pydicom.Dataset) -> SliceHeader:
+    position_mm, cosines, spacing_mm = (tuple(map(float, header[tag].value)) for tag in _PLACE)
+    syntax = header.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
+    if not np.isfinite([*position_mm, *cosines, *spacing_mm]).all() or not syntax.is_valid:
+        raise ValueError(file)
     tags = ("EchoTime", "InstanceNumber", "SliceThickness", "RescaleSlope", "RescaleIntercept")
     echo, number, thickness, *rescale = (
         None if (value := header.get(tag)) in (None, "") else float(value) for tag in tags
@@ -221,14 +268,14 @@ def _kept(file: Path, header: pydicom.Dataset) -> SliceHeader:
         frame_uid=str(header.get("FrameOfReferenceUID", "")),
         modality=str(header.get("Modality", "")),
         shape=(int(header.Rows), int(header.Columns)),
-        pixel_mm=(rows_mm, columns_mm),
-        position_mm=tuple(float(x) for x in header.ImagePositionPatient),
-        cosines=tuple(float(x) for x in header.ImageOrientationPatient),
+        pixel_mm=(spacing_mm[0], spacing_mm[1]),
+        position_mm=position_mm,
+        cosines=cosines,
         echo_ms=None if echo is None else round(echo, 3),
         number=None if number is None else int(number),
         thickness_mm=thickness,
         rescale=(rescale[0], rescale[1]),
-        syntax=str(header.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian),
+        syntax=str(syntax),
     )
 
 

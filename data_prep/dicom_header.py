@@ -138,7 +138,9 @@ def _read(like: SeriesCensus, frame_uid: str | None) -> pydicom.Dataset:
     found = read_header(like.slices[0].file, *tags, *frame)
     if found is None:
         raise BadSeries(like.folder, ["its first slice is no DICOM file any more"])
-    reasons = []
+    copied = (*PATIENT, *STUDY, *PLACE, *LOSSY)
+    unread = [keyword for keyword in copied if isinstance(found.get(keyword), bytes)]
+    reasons = [f"{', '.join(unread)} cannot be read"] if unread else []
     if not found.get("StudyInstanceUID"):
         reasons.append("no StudyInstanceUID, under which a pseudo-CT is filed")
     num_frames = len({item.frame_uid for item in like.slices})

@@ -2,7 +2,10 @@
 
 import csv
 import re
+import struct
 import time
+import traceback
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Literal
 import torch
 
 from data_prep.atomic import renamed
-from data_prep.dicom_census import BadSeries
+from data_prep.dicom_census import UNREADABLE, BadSeries
 from data_prep.dicom_ct import Maker
 from data_prep.errors import PctError
 from pct.model import Model
@@ -26,7 +29,12 @@ from pct.prediction.targets import beside, expect_series_name
 TABLE, PAGE = "predictions.csv", "qc.html"
 COLUMNS = ("name", "status", "output", "warnings", "seconds", "reason")
 
-_OF_ONE = (PctError, OSError, MemoryError, torch.OutOfMemoryError)
+_MEMORY = (MemoryError, torch.OutOfMemoryError)
+
+_OURS = (*UNREADABLE, ArithmeticError, AttributeError, RuntimeError, struct.error, zlib.error)
+"""By what files that nobody thought of let this program, or another's, fail."""
+
+_OF_ONE = (PctError, OSError, *_MEMORY, *_OURS)
 """What one patient may fail by and another not."""
 
 OnPatient = Callable[[str, int, int], None]
@@ -62,6 +70,7 @@ def predict_many(
     `predictions.csv` there grows with each; `qc.html` shows all when they are through.
     """
     outcomes: list[Outcome] = []
+    (to / PAGE).unlink(missing_ok=True)  # of an earlier run, should this one be interrupted
     for patient in patients:
         on_slices(patient.name, 0, 0)
         outcomes.append(_attempt(model, patient, to, maker=maker, asked=asked, on_slices=on_slices))
@@ -74,6 +83,7 @@ def _attempt(
     model: Model, patient: Patient, to: Path, *, maker: Maker, asked: Asked, on_slices: OnPatient
 ) -> Outcome:
     began = time.monotonic()
+    source, target = None, to / patient.name
     try:
         source = find_mr(patient.place, series=asked.series)
         target = to / _file_name(patient, source, asked)
@@ -86,8 +96,9 @@ def _attempt(
             on_slices=lambda done, total: on_slices(patient.name, done, total),
         )
     except _OF_ONE as error:
+        told = _and_left(_failure(error, target), patient, to)
+        reason = _and_left(_reason(error, target, source.files if source else ()), patient, to)
         seconds = time.monotonic() - began
-        told, reason = _failure(error), _reason(error, patient)
         return Outcome(patient.name, "failed", None, seconds, failure=told, reason=reason)
     status: Literal["done", "kept"] = "kept" if predicted.range_hu is None else "done"
     return Outcome(patient.name, status, target, time.monotonic() - began, predicted)
@@ -100,21 +111,41 @@ def _file_name(patient: Patient, source: MrFiles, asked: Asked) -> str:
     return patient.name
 
 
-def _failure(error: BaseException) -> str:
+def _failure(error: BaseException, target: Path) -> str:
+    """Why a patient failed."""
+    if isinstance(error, PctError):
+        return str(error)
     if isinstance(error, OSError):
-        return f"{error.filename or ''}: {error.strerror}".removeprefix(": ")
-    return str(error) if isinstance(error, PctError) else f"not enough memory ({error})"
+        return f"{error.filename or target}: {error.strerror or error or type(error).__name__}"
+    if isinstance(error, _MEMORY):
+        return f"not enough memory ({error})"
+    # Its words may quote a header, so where it was raised must do.
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(last.filename).name}, line {last.lineno}"
+    return f"{type(error).__name__} in {where}: the MR is not as expected, or a fault of pct"
 
 
-def _reason(error: BaseException, patient: Patient) -> str:
-    """Why a patient failed, without paths or what headers say."""
+def _reason(error: BaseException, target: Path, mr: Sequence[Path]) -> str:
+    """The same without paths or what headers say."""
     if isinstance(error, BadSource):
         return error.reason
     if isinstance(error, BadSeries):
         return "; ".join(error.reasons)
     if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return re.sub(re.escape(str(patient.place)) + r"[^\s:;]*", "the MR", _failure(error))
+        return error.strerror or f"cannot be read or written ({type(error).__name__})"
+    text = _failure(error, target)
+    for path, name in ((target, target.name), *((file, "the MR") for file in mr)):
+        whole = rf"(?<![\w./-]){re.escape(str(path))}(?!\w)"
+        text = name.join(re.split(whole, text))
+    return text
+
+
+def _and_left(failure: str, patient: Patient, to: Path) -> str:
+    """A failure, and what was there before: with failed in the table it would not be looked for."""
+    names = (patient.name, f"{patient.name}.nii.gz")
+    left = " and ".join(name for name in names if (to / name).exists())
+    told = f"Still there, of an earlier run and perhaps of another MR: {left}."
+    return f"{failure.rstrip('.')}. {told}" if left else failure
 
 
 def _write_table(outcomes: Sequence[Outcome], to: Path) -> None:

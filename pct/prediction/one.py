@@ -79,7 +79,7 @@ def predict_one(
     with renamed(beside(target, "json")) as facts, renamed(beside(target, "png")) as picture:
         picture.write_bytes(qc_picture(prepared, pct, checks))
         series_uid = _write(pct, target, mr, maker=maker, frame_uid=out.frame_uid)
-        written = output_facts(pct, series_uid)
+        written = output_facts(pct, target, series_uid)
         histogram = hu_histogram(prepared, pct)
         told = as_json(made, maker, prepared, checks, output=written, histogram=histogram)
         facts.write_text(told, encoding="utf-8")

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.dicom_census import read_header
 from data_prep.dicom_ct import Maker
 from data_prep.histograms import BIN_HU, FIRST_HU, NUM_BINS, TISSUES, count_hu
+from data_prep.parquet import sha256_of
 from data_prep.volume import Volume, to_ras
 from pct.config import Background, Geometry
 from pct.prediction.asked import Kind, Where
@@ -23,6 +23,11 @@ from pct.prediction.targets import beside
 from pct.prediction.volume import Prepared
 
 FORMAT = 1
+
+_PNG_END = b"IEND\xaeB`\x82"
+
+_NOT_OURS = ("DICOMDIR", "Thumbs.db", "desktop.ini")
+"""What other programs leave in a folder, and dotfiles."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,13 @@ def as_json(
     return json.dumps(facts, indent=1, allow_nan=False) + "\n"
 
 
-def output_facts(pct: Volume, series_uid: str | None) -> dict[str, Any]:
-    """What a record says of the pseudo-CT itself; NIfTI has no series."""
+def output_facts(pct: Volume, target: Path, series_uid: str | None) -> dict[str, Any]:
+    """What a record says of the pseudo-CT that was written to `target`; NIfTI has no series."""
     return {
         "shape": pct.grid.shape,
         "spacing_mm": [round(step, 4) for step in pct.spacing_mm],
         "series_uid": series_uid,
+        "sha256": {file.name: sha256_of(file) for file in _files(target)},
     }
 
 
@@ -111,9 +117,10 @@ def read_record(target: Path) -> dict[str, Any] | None:
 def record_of(target: Path, made: Made) -> dict[str, Any] | None:
     """The record beside a target that is whole and was made just so; else None."""
     record = read_record(target)
-    if record is None or not beside(target, "png").is_file():
+    if record is None or not _is_picture(beside(target, "png")):
         return None
     try:
+        sha256 = record["output"]["sha256"]
         found = Made(
             record["model"]["digest"],
             **record["settings"],
@@ -124,14 +131,21 @@ def record_of(target: Path, made: Made) -> dict[str, Any] | None:
         )
     except (KeyError, TypeError):  # edited by hand
         return None
-    return record if found == made and _is_whole(target, record["output"]) else None
+    return record if found == made and _is_whole(target, sha256) else None
 
 
-def _is_whole(target: Path, output: dict[str, Any]) -> bool:
-    """Files appear under their names when complete, so it is enough that they are all there."""
-    if output["kind"] == "nifti":
-        return target.is_file()
-    files = sorted(target.iterdir()) if target.is_dir() else []
-    headers = (read_header(file, "SeriesInstanceUID") for file in files)
-    uids = {str(header and header.get("SeriesInstanceUID")) for header in headers}
-    return len(files) == output["shape"][2] and uids == {output["series_uid"]}
+def _is_whole(target: Path, sha256: dict[str, str]) -> bool:
+    """Whether just these files are there, with the bytes that were written."""
+    files = _files(target)
+    return bool(files) and {file.name: sha256_of(file) for file in files} == sha256
+
+
+def _files(target: Path) -> list[Path]:
+    """A file; of a series, all in its folder but for what other programs leave there."""
+    found = sorted(target.iterdir()) if target.is_dir() else [target]
+    ours = (file for file in found if not file.name.startswith(".") and file.name not in _NOT_OURS)
+    return [file for file in ours if file.is_file()]
+
+
+def _is_picture(png: Path) -> bool:
+    return png.is_file() and png.read_bytes().endswith(_PNG_END)

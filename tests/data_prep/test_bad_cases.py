@@ -3,14 +3,17 @@
 import gzip
 import re
 import shutil
+import warnings
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 
-from data_prep.dicom import BadSeries, read_series
+from data_prep.dicom import BadSeries, census, read_series
 from data_prep.masks import head_from_mr
 from data_prep.one_case import prepare_case
 from data_prep.phantom import make_head
@@ -165,6 +168,47 @@ def test_a_slice_with_words_for_numbers_is_refused_and_not_passed_over(ct_folder
     with pytest.raises(BadSeries, match="headers with words for numbers: 1") as caught:
         read_series(ct_folder)
     assert "Secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        ("Rows", [32, 32]), ("InstanceNumber", "inf"), ("EchoTime", ["1", "2"]),
+        ("NumberOfFrames", "ab"), ("NumberOfFrames", ["1", "1"]), ("ImagePositionPatient", "nan"),
+    ],
+)  # fmt: skip
+def test_a_slice_with_other_numbers_than_it_should_have_is_refused(ct_folder, tag, value):
+    last = sorted(ct_folder.iterdir())[-1]
+    dataset = pydicom.dcmread(last)
+    dataset[tag] = DataElement(tag, dictionary_VR(tag), 1)
+    dataset[tag]._value = 3 * ["nan"] if value == "nan" else value
+    dataset.save_as(last)
+    with pytest.raises(BadSeries, match="headers with words for numbers: 1"):
+        read_series(ct_folder)
+
+
+def test_whatever_bytes_of_a_header_change_it_is_read_or_refused_in_silence(ct_folder):
+    """Up to four bytes each time, at any place before the pixels."""
+    for file in sorted(ct_folder.iterdir())[4:]:
+        file.unlink()
+    file = min(ct_folder.iterdir())
+    whole = file.read_bytes()
+    random, end, refused = np.random.default_rng(7), whole.index(b"\xe0\x7f\x10\x00"), 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(300):
+            changed = bytearray(whole)
+            for place in random.integers(128, end, random.integers(1, 5)):
+                changed[place] = random.integers(256)
+            file.write_bytes(changed)
+            found = census(ct_folder)
+            others = (found.num_stray, found.num_multiframe, found.num_cut, found.num_unread)
+            assert len(found.slices) + sum(others) == 4
+            try:
+                read_series(ct_folder)
+            except BadSeries:
+                refused += 1
+    assert 0 < refused < 300
 
 
 def test_a_dicom_without_a_transfer_syntax_is_refused(ct_folder):

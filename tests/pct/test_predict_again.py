@@ -106,6 +106,58 @@ def test_a_second_run_by_another_way_or_model_is_no_second_run(patients, again, 
     assert statuses(again) == ["done", "done", "done", "failed"]
 
 
+@pytest.mark.parametrize(
+    "loss", ["a-folder.nii.gz", "a-folder.qc.png", "b-series/ct-0007.dcm", "b-series/ct-0024.dcm"]
+)
+def test_a_second_run_makes_anew_what_was_cut_short(patients, again, through, loss):
+    name = loss.split("/")[0].split(".")[0]
+    whole = (again / loss).read_bytes()
+    (again / loss).write_bytes(whole[:-100])
+    assert predict(patients, again) == 3
+    if name == "a-folder":
+        assert {row["name"] for row in table(again).values() if row["status"] == "done"} == {name}
+        assert (again / loss).read_bytes() == whole
+    else:
+        assert statuses(again) == ["kept", "failed", "kept", "failed"]
+        told = table(again)[name]["reason"]
+        assert told.endswith(f"of an earlier run and perhaps of another MR: {name}.")
+
+
+def test_a_second_run_overlooks_what_other_programs_leave_in_a_series(patients, again):
+    (again / "b-series" / ".DS_Store").write_text("x")
+    (again / "b-series" / "Thumbs.db").write_text("x")
+    assert predict(patients, again) == 3
+    assert statuses(again) == ["kept", "kept", "kept", "failed"]
+    shutil.copy(again / "b-series" / "ct-0001.dcm", again / "b-series" / "copy.dcm")
+    assert predict(patients, again) == 3
+    assert statuses(again) == ["kept", "failed", "kept", "failed"]
+
+
+def test_what_is_left_of_an_mr_that_fails_now_is_told(patients, again, tmp_path, capsys):
+    mrs = Path(shutil.copytree(patients, tmp_path / "mrs"))
+    shutil.copy(mrs / "a-folder" / "ct.nii.gz", mrs / "a-folder" / "mr.mha")
+    (mrs / "c & <i>.nii.gz").write_bytes(b"no image")
+    assert predict(mrs, again) == 3
+    assert statuses(again) == ["failed", "kept", "failed", "failed"]
+    left = "Still there, of an earlier run and perhaps of another MR: "
+    rows = table(again)
+    assert rows["a-folder"]["reason"].endswith(f"Remove the others. {left}a-folder.nii.gz.")
+    assert rows["c & <i>"]["reason"].endswith(f"Convert it anew. {left}c & <i>.nii.gz.")
+    assert left not in rows["d-ct"]["reason"]
+    assert (again / "qc.html").read_text().count(f"{left}a-folder.nii.gz.") == 2
+    assert f"{left}a-folder.nii.gz." in capsys.readouterr().out
+
+
+def test_an_interrupted_second_run_leaves_no_page_of_the_first(patients, again, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    assert (again / "qc.html").exists()
+    monkeypatch.setattr(many, "predict_one", interrupted)
+    assert predict(patients, again) == 130
+    assert not (again / "qc.html").exists()
+
+
 def test_a_changed_mr_is_predicted_anew(patients, again, tmp_path):
     mrs = Path(shutil.copytree(patients, tmp_path / "mrs"))
     changed = smooth_mr().with_array(smooth_mr().array[::-1])
@@ -181,14 +233,12 @@ def test_a_series_that_fails_on_the_way_is_not_there(patients, tmp_path, monkeyp
 
 
 def test_the_table_grows_with_each_patient(patients, tmp_path, monkeypatch):
-    seen, write_page = [], many.write_page
-    predict_one = many.predict_one
+    seen, predict_one = [], many.predict_one
 
     def looks(*args, **options):
         seen.append(statuses(tmp_path) if (tmp_path / "predictions.csv").exists() else [])
         return predict_one(*args, **options)
 
     monkeypatch.setattr(many, "predict_one", looks)
-    monkeypatch.setattr(many, "write_page", write_page)
     assert predict(patients, tmp_path) == 3
     assert seen == [[], ["done"], ["done", "done"]]

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 
 from data_prep.dicom import read_series
+from data_prep.parquet import sha256_of
 from data_prep.volume import load_nifti, save_nifti, to_ras
 from pct.prediction.series import BadSource, files_of_series
 from tests.pct.heads import identity_errors, laid, smooth_mr
@@ -86,9 +87,10 @@ def test_the_record_says_what_was_made_and_nothing_about_the_patient(series, tmp
     assert len(record["model"]["digest"]) == 16
     assert record["mr"]["shape"] == [46, 48, 24]
     assert record["mr"]["spacing_mm"] == [5, 5, 8]
+    files = {file.name: sha256_of(file) for file in (tmp_path / "pct").iterdir()}
     assert record["output"] == {
         "kind": "dicom", "grid": "axial", "shape": [46, 48, 24], "spacing_mm": [5, 5, 8],
-        "series_uid": first.SeriesInstanceUID,
+        "series_uid": first.SeriesInstanceUID, "sha256": files,
     }  # fmt: skip
     counts = record["hu_histogram"]["counts"]
     assert list(counts) == ["air", "soft", "bone", "outside"]

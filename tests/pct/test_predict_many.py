@@ -1,7 +1,9 @@
 """`pct predict` with a folder of patients: one failure stops no other."""
 
 import json
+import re
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,7 @@ def test_nothing_that_is_written_or_said_names_the_patient(patients, tmp_path, c
         (MemoryError("3 GB"), "not enough memory (3 GB)"),
         (torch.OutOfMemoryError("CUDA"), "not enough memory (CUDA)"),
         (PermissionError(13, "Permission denied", "mr.nii.gz"), "Permission denied"),
+        (OSError("no magic in /secret/mr.nii.gz"), "cannot be read or written (OSError)"),
     ],
 )
 def test_what_one_patient_lacks_the_next_may_have(patients, tmp_path, monkeypatch, error, reason):
@@ -113,6 +116,73 @@ def test_what_one_patient_lacks_the_next_may_have(patients, tmp_path, monkeypatc
     assert predict(patients, tmp_path / "out") == 3
     assert statuses(tmp_path / "out") == ["failed", "done", "done", "failed"]
     assert table(tmp_path / "out")["a-folder"]["reason"] == reason
+
+
+def test_a_failure_without_a_file_or_an_error_number_is_told_in_words(
+    patients, tmp_path, monkeypatch, capsys
+):
+    def fails(source):
+        raise OSError("no magic")
+
+    monkeypatch.setattr(one, "read_mr", fails)
+    assert predict(patients, tmp_path / "out") == 2
+    assert f"a-folder: failed: {tmp_path / 'out' / 'a-folder.nii.gz'}: no magic\n" in (
+        capsys.readouterr().out
+    )
+
+
+def test_what_nobody_thought_of_stops_no_other_and_quotes_no_header(
+    patients, tmp_path, monkeypatch, capsys
+):
+    read_mr = one.read_mr
+
+    def fails(source):
+        if source.place.name == "b-series":
+            raise ValueError(f"not a number: {NAME}")
+        return read_mr(source)
+
+    monkeypatch.setattr(one, "read_mr", fails)
+    assert predict(patients, tmp_path / "out") == 3
+    assert statuses(tmp_path / "out") == ["done", "failed", "done", "failed"]
+    told = table(tmp_path / "out")["b-series"]["reason"]
+    assert re.fullmatch(r"ValueError in test_predict_many\.py, line \d+: .* a fault of pct", told)
+    assert NAME not in told + "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("place", ["i", "e", "mr", "."])
+def test_a_reason_loses_the_path_alone_however_short_it_is(tmp_path, monkeypatch, place):
+    mrs = tmp_path / "mrs" / place
+    for name in ("a", "an"):
+        save_nifti(smooth_mr(), mrs / f"{name}.nii.gz")
+    (mrs / "a.nii.gz").write_bytes(b"no image")
+    monkeypatch.chdir(tmp_path / "mrs")
+    assert predict(Path(place), tmp_path / "out") == 3
+    told = table(tmp_path / "out")["a"]["reason"]
+    assert told.startswith("the MR: cannot be read as NIfTI (")
+    assert told.endswith("). Convert it anew.")
+    assert "a.nii.gz" not in told
+
+
+def test_one_odd_header_fails_its_patient_alone(patients, tmp_path, capfd):
+    broken = Path(shutil.copytree(patients, tmp_path / "mrs"))
+    spoilt = {"frames": "NumberOfFrames", "rows": "Rows", "who": "PatientName"}
+    for name, tag in spoilt.items():
+        mr = Path(shutil.copytree(broken / "b-series" / "study" / "mr", broken / f"e-{name}"))
+        dataset = pydicom.dcmread(mr / "slice-000.dcm")
+        dataset.NumberOfFrames = 1
+        dataset.save_as(mr / "slice-000.dcm")
+        data = (mr / "slice-000.dcm").read_bytes()
+        at = data.index(struct.pack("<HH", dataset[tag].tag.group, dataset[tag].tag.element))
+        new = b"IS\x02\x00ab" if name == "frames" else b"Qx"
+        (mr / "slice-000.dcm").write_bytes(data[: at + 4] + new + data[at + 4 + len(new) :])
+    assert predict(broken, tmp_path / "out") == 3
+    assert statuses(tmp_path / "out") == ["done", "done", "done", *4 * ["failed"]]
+    reasons = {name: row["reason"] for name, row in table(tmp_path / "out").items()}
+    assert reasons["e-frames"] == reasons["e-rows"] == "headers with words for numbers: 1"
+    assert reasons["e-who"] == "PatientName cannot be read"
+    told = "".join(capfd.readouterr())
+    for secret in (*NAME.split("^"), ID, "Traceback", "UserWarning"):
+        assert secret not in told
 
 
 def test_dicom_for_all_fails_those_that_have_no_patient(patients, tmp_path, capsys):
