@@ -79,7 +79,7 @@ def untrained(model: Model) -> Model:
 def warned(model: Model, mr: Volume) -> list[str]:
     prepared = prepare(model, mr)
     pct = predict_prepared(model, prepared, mr.grid)
-    return [check.name for check in look_over(model, prepared, pct) if not check.ok]
+    return [check.name for check in look_over(model, prepared, pct) if check.ok is False]
 
 
 def inverted(case: CaseVolumes) -> Volume:

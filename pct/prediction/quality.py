@@ -12,13 +12,11 @@ from data_prep.volume import Volume, to_ras
 from pct.metrics.background import background
 from pct.model import Model
 from pct.prediction import familiar, measures
-from pct.prediction.check import UNKNOWN_TRAINING, Check, held
+from pct.prediction.check import Check, held
 from pct.prediction.volume import Prepared
 
 __all__ = ["Check", "look_over"]
 
-HU_RANGE = (-1024.0, 3071.0)
-"""What a CT may hold in 12 bits."""
 DENSE_HU = 900.0
 """Least HU of the densest thousandth of a head: 1147 to 1480 in pCTs of whole MRs."""
 MOST_FOG = 0.05
@@ -27,7 +25,8 @@ MOST_JITTER = 2.0
 """0.2 to 1.3 in pCTs of whole MRs; with offsets from slice to slice of 25 HU (SD) 3.1 at slices of
 2 mm, with 100 HU 2.8 at 4.2 mm."""
 MOST_OUTSIDE = 0.01
-"""Of the head beyond the model's field of view: none in any MR of a head's true size."""
+"""Of the head beyond the model's field of view, or the written grid: none in any MR of a head's
+true size on a grid that holds it."""
 MOST_CUT = 0.2
 """Some 10 mm of a head's radius gone; ears, nose and crown of a whole head reach 0.09."""
 SCALE = (0.8, 1.25)
@@ -53,8 +52,6 @@ def look_over(model: Model, prepared: Prepared, pct: Volume) -> list[Check]:
     """
     pct = to_ras(pct)
     head = measures.head_on(prepared.head, pct.grid)
-    if not head.array.any():
-        return [_misses_the_head(), *_head_size(prepared.head)]
     trained = model.card.get("fingerprint")
     checks = [*_pct_alone(model, head, pct), *_field_of_view(model, prepared, head)]
     checks += _head_size(prepared.head)
@@ -67,12 +64,6 @@ def look_over(model: Model, prepared: Prepared, pct: Volume) -> list[Check]:
 
 
 def _pct_alone(model: Model, head: Volume, pct: Volume) -> Iterator[Check]:
-    low, high = float(pct.array.min()), float(pct.array.max())
-    words = f"the pseudo-CT holds {low:.0f} to {high:.0f} HU, a CT {_to(*HU_RANGE)}"
-    yield held(
-        "hu_range", low if low < HU_RANGE[0] else high, words,
-        unit="HU", low=HU_RANGE[0], high=HU_RANGE[1],
-    )  # fmt: skip
     dense = percentiles(pct.array[head.array], (99.9,))[0]
     words = (
         f"the densest thousandth of the head begins at {dense:.0f} HU (expected {DENSE_HU:g} up)"
@@ -90,29 +81,35 @@ def _pct_alone(model: Model, head: Volume, pct: Volume) -> Iterator[Check]:
 
 
 def _fog(model: Model, head: Volume, pct: Volume) -> Check:
-    share = math.nan
     if model.run.background == "air":
         words = "the model's settings make air beyond 5 mm from the head: no fog can be there"
-    else:
-        x, y, z = pct.spacing_mm
-        zyx = (pct.array.transpose(2, 1, 0), head.array.transpose(2, 1, 0))
-        share = background(*zyx, (z, y, x))["fog_share"]
-        words = (
-            "the image ends within 5 mm of the head: fog cannot be measured"
-            if math.isnan(share)
-            else f"{share:.1%} of what lies further than 5 mm from the head is not air (expected "
-            f"up to {MOST_FOG:.0%})"
-        )
+        return Check("fog", None, "share", None, MOST_FOG, True, words)
+    x, y, z = pct.spacing_mm
+    zyx = (pct.array.transpose(2, 1, 0), head.array.transpose(2, 1, 0))
+    share = background(*zyx, (z, y, x))["fog_share"]
+    words = (
+        "the image ends within 5 mm of the head: fog cannot be measured"
+        if math.isnan(share)
+        else f"{share:.1%} of what lies further than 5 mm from the head is not air (expected "
+        f"up to {MOST_FOG:.0%})"
+    )
     return held("fog", share, words, unit="share", high=MOST_FOG)
 
 
 def _field_of_view(model: Model, prepared: Prepared, head: Volume) -> Iterator[Check]:
+    grid = head.grid
     outside = measures.share_outside(head, prepared.grid)
     words = (
         f"{outside:.1%} of the head lies beyond the model's field of view and becomes air "
         f"(expected up to {MOST_OUTSIDE:.0%})"
     )
     yield held("outside_grid", outside, words, unit="share", high=MOST_OUTSIDE)
+    unwritten = measures.share_outside(prepared.head, grid)
+    words = (
+        f"{unwritten:.1%} of the MR's head lies beyond the written grid (expected up to "
+        f"{MOST_OUTSIDE:.0%})"
+    )
+    yield held("unwritten", unwritten, words, unit="share", high=MOST_OUTSIDE)
     faces = measures.cut_faces(prepared.head.array)
     faces.pop("bottom")  # Any head goes on in a neck: how much of it is there is its height.
     side = max(faces, key=faces.__getitem__)
@@ -138,17 +135,12 @@ def _head_size(head: Volume) -> Iterator[Check]:
         yield held(f"head_{name}", value, words, unit=unit, low=low, high=high)
 
 
-def _misses_the_head() -> Check:
-    words = "none of the MR's head lies on the pseudo-CT's grid: was it laid onto the right CT?"
-    return Check("head_on_grid", 0.0, "share", None, None, False, words)
-
-
 def _no_fingerprint() -> Check:
     words = (
         "the model is of an earlier version and does not say what it was trained on: tissue "
         "shares, MR spacing and intensities are not compared"
     )
-    return Check(UNKNOWN_TRAINING, None, "", None, None, True, words)
+    return Check("fingerprint", None, "", None, None, None, words)
 
 
 def _to(low: float, high: float) -> str:
