@@ -88,7 +88,7 @@ def looked_over(model, mr: Volume, pct: Volume):
 def test_a_held_out_head_raises_no_warning(model, prepared, pct):
     checks = look_over(model, prepared, pct)
     assert warned(checks) == set()
-    assert len({check.name for check in checks}) == len(checks) == 20
+    assert len({check.name for check in checks}) == len(checks) == 26
     assert all(check.value is not None for check in checks)
 
 
@@ -148,6 +148,46 @@ def test_a_head_twice_too_large_is_told_by_its_size_and_by_what_the_model_does_n
     found = warned(looked_over(model, mr, scaled(pct, 2.0, 2.0, 2.0)))
     assert {"head_litres", "head_breadth", "head_length", "head_height"} <= found
     assert "outside_grid" in found
+
+
+def test_a_slab_of_air_across_the_head_is_told_whichever_way_the_slices_lie(model, prepared, pct):
+    for where in (np.s_[:, :, 24:27], np.s_[:, 30:33], np.s_[30:33]):
+        blank = pct.array.copy()
+        blank[where] = -1000
+        assert "slab" in warned(look_over(model, prepared, pct.with_array(blank))), where
+
+
+def test_a_void_in_the_brain_is_told_by_its_width(model, prepared, pct):
+    middle = np.argwhere(prepared.head.array).mean(axis=0) + np.array([0, 0, 4])
+    off_mm = 4.0 * np.linalg.norm(np.moveaxis(np.indices(pct.array.shape), 0, -1) - middle, axis=-1)
+    checks = look_over(model, prepared, pct.with_array(np.where(off_mm < 22, -1000, pct.array)))
+    assert "pocket" in warned(checks)
+    [told] = [check for check in checks if check.name == "pocket"]
+    assert told.value == pytest.approx(44, abs=4)
+    assert "the widest pocket of air in the head but for its face is 4" in told.words
+
+
+@pytest.mark.parametrize(("axis", "told"), [(1, "air_front"), (2, "air_below")])
+def test_a_head_with_its_face_where_none_is_is_told_by_its_air(model, phantom, pct, axis, told):
+    mr = phantom.mr.with_array(np.ascontiguousarray(np.flip(phantom.mr.array, axis)))
+    turned = pct.with_array(np.ascontiguousarray(np.flip(pct.array, axis)))
+    assert told in warned(looked_over(model, mr, turned))
+
+
+def test_a_head_without_air_has_no_place_of_it_and_says_so(model, prepared, pct):
+    full = np.where(prepared.head.array, np.maximum(pct.array, 0), pct.array)
+    checks = look_over(model, prepared, pct.with_array(full.astype(np.int16)))
+    assert {check.name for check in checks if check.ok is None} == {"air_front", "air_below"}
+    assert sum("holds no air deeper than 10 mm" in words for words in notes(checks)) == 2
+
+
+@pytest.mark.parametrize(
+    ("factors", "told"),
+    [((1.0, 1.0, 1.5), "head_crown"), ((1.0, 1.45, 1.0), "head_proportion")],
+)
+def test_a_head_stretched_along_one_axis_is_told_by_its_shape(model, phantom, pct, factors, told):
+    found = warned(looked_over(model, scaled(phantom.mr, *factors), scaled(pct, *factors)))
+    assert told in found
 
 
 def test_a_ct_given_as_an_mr_is_told_by_its_air(model, phantom, pct):
