@@ -32,7 +32,8 @@ MOST_CUT = 0.2
 SCALE = (0.8, 1.25)
 """Pixel of the network's grid to training's; 0.7 costs 30 HU."""
 MOST_SLAB = 0.2
-"""Up to 0.02 in pCTs of whole MRs, 0.06 in those of phantoms, 0.11 in CTs; 1 where 13 mm of the MR are blank."""
+"""Up to 0.02 in pCTs of whole MRs, 0.06 in those of phantoms, 0.11 in CTs;
+1 where 13 mm of the MR are blank."""
 MOST_POCKET_MM = 28.0
 """Sinuses and airways of 20 CTs are 14 to 20 mm wide; a void of 44 mm in the MR becomes one of 36.
 Phantoms have sinuses of 31 to 36 mm, which lie in the face."""
