@@ -79,7 +79,7 @@ def untrained(model: Model) -> Model:
 def warned(model: Model, mr: Volume) -> list[str]:
     prepared = prepare(model, mr)
     pct = predict_prepared(model, prepared, mr.grid)
-    return [check.name for check in look_over(model, prepared, pct) if not check.ok]
+    return [check.name for check in look_over(model, prepared, pct) if check.ok is False]
 
 
 def inverted(case: CaseVolumes) -> Volume:
@@ -125,6 +125,36 @@ def part(axis: int, side: str) -> Fault:
     return cut
 
 
+def stretched(case: CaseVolumes) -> Volume:
+    """From top to bottom, as a wrong distance of slices would have it."""
+    return Volume(case.mr.array, case.mr.affine @ np.diag([1.0, 1.0, 1.3, 1.0]))
+
+
+def turned(axis: int) -> Fault:
+    """Front and back, or top and bottom, changed for one another."""
+    return lambda case: case.mr.with_array(np.ascontiguousarray(np.flip(case.mr.array, axis)))
+
+
+def blank_slab(case: CaseVolumes) -> Volume:
+    """13 mm of slices without signal in the middle of the head, narrow enough to be bridged."""
+    blank, (_, _, where) = case.mr.array.copy(), np.nonzero(head_from_mr(case.mr).array)
+    first = int(where.min() + where.max()) // 2
+    blank[:, :, first : first + round(13.0 / case.mr.spacing_mm[2])] = blank.min()
+    return case.mr.with_array(blank)
+
+
+def void(case: CaseVolumes) -> Volume:
+    """A ball of 44 mm without signal in the brain, 15 mm above the head's centre."""
+    inside = np.argwhere(head_from_mr(case.mr).array)
+    steps = np.reshape(case.mr.spacing_mm, (3, 1, 1, 1))
+    off_mm = (
+        np.indices(case.mr.array.shape) * steps - inside.mean(axis=0).reshape(3, 1, 1, 1) * steps
+    )
+    off_mm[2] -= 15.0
+    ball = (off_mm**2).sum(axis=0) < 22.0**2
+    return case.mr.with_array(np.where(ball, case.mr.array.min(), case.mr.array))
+
+
 def the_ct(case: CaseVolumes) -> Volume:
     return case.ct.with_array(case.ct.array.astype(np.float32))
 
@@ -138,6 +168,11 @@ FAULTS: dict[str, Fault] = {
     "twice as large": enlarged(2.0),
     "1.26 times as large": enlarged(1.26),
     "half as large": enlarged(0.5),
+    "stretched by 1.3": stretched,
+    "front and back turned": turned(1),
+    "top and bottom turned": turned(2),
+    "13 mm of slices blank": blank_slab,
+    "a void of 44 mm": void,
     "upper half only": part(2, "upper"),
     "lower half only": part(2, "lower"),
     "left half only": part(0, "lower"),

@@ -4,14 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-UNKNOWN_TRAINING = "fingerprint"
-"""Name of the check that stands for those which a model of an earlier version does not allow."""
-
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; `value` is None where it could not be measured, a limit where none is.
+    """One thing looked at; a limit is None where there is none.
 
+    `ok` is None of what could not be measured: neither a warning nor a sign that all is well.
     `words` is one sentence for a person, with the number and what was expected.
     """
 
@@ -20,7 +18,7 @@ class Check:
     unit: str
     low: float | None
     high: float | None
-    ok: bool
+    ok: bool | None
     words: str
 
 
@@ -33,21 +31,21 @@ def held(
     low: float | None = None,
     high: float | None = None,
 ) -> Check:
-    """Holds `value` to its limits, both included; NaN is no value, and nothing to warn of."""
+    """Holds `value` to its limits, both included; NaN is no value, and neither good nor bad."""
     if math.isnan(value):
-        return Check(name, None, unit, low, high, True, words)
+        return Check(name, None, unit, low, high, None, words)
     ok = (low is None or value >= low) and (high is None or value <= high)
     return Check(name, float(value), unit, low, high, bool(ok), words)
 
 
 def warnings(checks: Sequence[Check]) -> list[str]:
     """Sentences of the checks that do not hold."""
-    return [check.words for check in checks if not check.ok]
+    return [check.words for check in checks if check.ok is False]
 
 
 def notes(checks: Sequence[Check]) -> list[str]:
-    """What a reader should know although it is no warning: that comparisons are left out."""
-    return [check.words for check in checks if check.name == UNKNOWN_TRAINING]
+    """Sentences of what could not be measured: no warnings, but for a reader to know."""
+    return [f"not measured: {check.words}" for check in checks if check.ok is None]
 
 
 def span(low: float, high: float, form: str) -> str:

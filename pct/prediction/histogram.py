@@ -72,7 +72,7 @@ def _shares(pen: ImageDraw.ImageDraw, checks: Sequence[Check], *, left: int, rig
         band = (start + low * scale, middle - 14, start + high * scale, middle + 14)
         pen.rectangle(band, fill=_RANGE)
         pen.line((start, middle, start + value * scale, middle), fill=_BAR, width=6)
-        colour = FINE if check.ok else WARNING
+        colour = WARNING if check.ok is False else FINE
         at = start + value * scale
         pen.line((at, middle - 16, at, middle + 16), fill=colour, width=3)
         words = f"{value:.1%} ({low:.1%} to {high:.1%})"

@@ -9,6 +9,8 @@ INK: Colour = (222, 226, 232)
 FAINT: Colour = (150, 156, 166)
 WARNING: Colour = (255, 184, 77)
 FINE = HEAD_COLOUR
+FAINT_HEAD: Colour = (32, 100, 75)
+"""Of the head's outline where it must not hide the skin."""
 MARK: Colour = (245, 222, 130)
 """Of the letters of direction."""
 

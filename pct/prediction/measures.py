@@ -15,7 +15,13 @@ Mask = NDArray[np.bool_]
 FACES = (("left", "right"), ("back", "front"), ("bottom", "top"))
 """Sides of a volume in RAS order: at the first and the last voxel of each axis."""
 
+AIR_BELOW_HU = -400
+"""As in the shares of tissues."""
 _MM3_A_LITRE = 1e6
+_COARSE_MM = 2.0
+"""Fine enough for what is centimetres wide."""
+_DEEP_MM = 10.0
+"""Below ear canals and the folds of a face's outline."""
 _JITTER_MM = 2.0
 """Least distance over which neighbours are compared: finer voxels are interpolated."""
 _FINEST_MM = 1.0
@@ -57,6 +63,65 @@ def cut_faces(head: Mask) -> dict[str, float]:
             for name, end in zip(names, ends, strict=True)
         }
     return shares
+
+
+def crown(head: Volume) -> float:
+    """Depth below the crown at which the head has nine tenths of its largest axial section.
+
+    In radii of that section, so that only a stretch from top to bottom changes it: 0.68 of a
+    sphere, whose depth there is its radius times 1 - sqrt(0.1). NaN of an empty mask.
+    """
+    areas = _areas(head.array)[2]
+    if not areas.any():
+        return float("nan")
+    x, y, z = head.spacing_mm
+    enough = 0.9 * areas.max()
+    at = int(np.flatnonzero(areas >= enough)[-1])
+    above = float(areas[at + 1]) if at + 1 < len(areas) else 0.0
+    part = (areas[at] - enough) / (areas[at] - above)
+    depth_mm = (np.flatnonzero(areas)[-1] + 0.5 - at - part) * z
+    return float(depth_mm / np.sqrt(areas.max() * x * y / np.pi))
+
+
+def slab(pct_hu: NDArray[np.int16], head: Mask) -> float:
+    """Largest change of the share of air in the head from one layer to the next, along any axis.
+
+    Of layers with at least 0.3 of the largest section: ears and nose change at once. NaN where no
+    two neighbours have.
+    """
+    inside, air = _areas(head), _areas(head & (pct_hu < AIR_BELOW_HU))
+    shares = [np.where(n >= 0.3 * n.max(), a / np.maximum(1, n), np.nan)
+              for a, n in zip(air, inside, strict=True)]  # fmt: skip
+    changes = np.abs(np.concatenate([np.diff(one) for one in shares]))
+    return float(np.nanmax(changes)) if np.isfinite(changes).any() else float("nan")
+
+
+def pocket_mm(pct: Volume, head: Volume) -> float:
+    """Diameter of the largest ball of air in the head but for the face; 0 without air.
+
+    Both volumes on one grid in RAS order; the face is what lies in front of and below the centre.
+    """
+    pct, head = _coarse(pct, head)
+    _, front, up = np.argwhere(head.array).mean(axis=0).astype(int)
+    air = head.array & (pct.array < AIR_BELOW_HU)
+    air[:, front:, :up] = False
+    air = np.pad(air, 1)
+    return float(2 * ndimage.distance_transform_edt(air, sampling=head.spacing_mm).max())
+
+
+def air_place(pct: Volume, head: Volume) -> tuple[float, float]:
+    """How far the head's air lies in front of and above its centre, in lengths and heights of it.
+
+    Both volumes on one grid in RAS order. Of air more than 10 mm below the skin; NaN without any.
+    """
+    pct, head = _coarse(pct, head)
+    depth_mm = ndimage.distance_transform_edt(head.array, sampling=head.spacing_mm)
+    air = np.argwhere((pct.array < AIR_BELOW_HU) & (depth_mm > _DEEP_MM))
+    if not air.size:
+        return float("nan"), float("nan")
+    shift = (air.mean(axis=0) - np.argwhere(head.array).mean(axis=0)) * head.spacing_mm
+    _, front, up = shift / extent_mm(head)
+    return float(front), float(up)
 
 
 def share_outside(mask: Volume, grid: Grid) -> float:
@@ -130,6 +195,15 @@ def _bend(pct_hu: NDArray[np.int16], head: Mask, *, axis: int, step: int) -> flo
         counts += np.bincount(np.minimum(np.abs(a - 2 * b + c), _MOST_HU), minlength=counts.size)
     total = int(counts.sum())
     return float(np.searchsorted(np.cumsum(counts), (total + 1) // 2)) if total else float("nan")
+
+
+def _coarse(pct: Volume, head: Volume) -> tuple[Volume, Volume]:
+    """Every n-th voxel of the box around the head, some 2 mm apart."""
+    box = ndimage.find_objects(head.array.view(np.uint8))[0]
+    every = [max(1, int(_COARSE_MM / step)) for step in head.spacing_mm]
+    thin = tuple(slice(one.start, one.stop, n) for one, n in zip(box, every, strict=True))
+    affine = head.affine @ np.diag([*every, 1.0])
+    return Volume(pct.array[thin], affine), Volume(head.array[thin], affine)
 
 
 def _areas(mask: Mask) -> list[NDArray[np.int64]]:

@@ -77,7 +77,7 @@ def predict_one(
     pct = predict_prepared(model, prepared, out.grid, on_slices)
     checks = [*look_over(model, prepared, pct), *out.checks]
     with renamed(beside(target, "json")) as facts, renamed(beside(target, "png")) as picture:
-        picture.write_bytes(qc_picture(prepared, pct, checks))
+        picture.write_bytes(qc_picture(prepared, pct, checks, model=model.name))
         series_uid = _write(pct, target, mr, maker=maker, frame_uid=out.frame_uid)
         written = output_facts(pct, target, series_uid)
         histogram = hu_histogram(prepared, pct)

@@ -12,7 +12,7 @@ from data_prep.volume import Volume, to_ras
 from data_prep.words import counted
 from pct.prediction.check import Check, notes, warnings
 from pct.prediction.histogram import panel
-from pct.prediction.ink import FAINT, FINE, GAP, INK, LINE, MARK, PAPER, WARNING, font
+from pct.prediction.ink import FAINT, FAINT_HEAD, FINE, GAP, INK, LINE, MARK, PAPER, WARNING, font
 from pct.prediction.measures import head_on
 from pct.prediction.planes import Plane, cut_out, planes_through
 from pct.prediction.volume import Prepared
@@ -22,10 +22,11 @@ SOFT = Window(-160.0, 240.0)
 PIXEL_MM = 0.8
 
 
-def qc_picture(prepared: Prepared, pct: Volume, checks: Sequence[Check]) -> bytes:
+def qc_picture(prepared: Prepared, pct: Volume, checks: Sequence[Check], *, model: str) -> bytes:
     """A PNG of an MR and its pseudo-CT on any grid, with the warnings among `checks` in words.
 
-    Rows: the MR with the head's outline, the pCT in a bone and in a soft window. Columns: three
+    Its headline says what it is and which `model`, by name, made it. Rows: the MR, the pCT in a
+    bone and in a soft window, all with the outline of the MR's head. Columns: three
     axial heights, coronal and sagittal through the head's centre, all at one scale in mm, the
     patient's right on the left. It holds no text from any header.
     """
@@ -33,7 +34,7 @@ def qc_picture(prepared: Prepared, pct: Volume, checks: Sequence[Check]) -> byte
     planes = planes_through(prepared.head, pixel_mm=PIXEL_MM)
     rows = _rows(prepared, pct, planes)
     body = _sheet(rows, planes)
-    head = _warnings(checks, body.width)
+    head = _warnings(checks, model, body.width)
     foot = panel(pct, head_on(prepared.head, pct.grid), checks, width=body.width)
     whole = _stacked([head, body, foot])
     out = io.BytesIO()
@@ -47,13 +48,14 @@ def _rows(prepared: Prepared, pct: Volume, planes: Sequence[Plane]) -> dict[str,
     mr, bone, soft = [], [], []
     for plane in planes:
         drawn = mr_tile(cut_out(prepared.mr, plane, fill=prepared.darkest), window=window)
-        mr.append(outline(drawn, cut_out(prepared.head, plane), HEAD_COLOUR))
+        head = cut_out(prepared.head, plane)
+        mr.append(outline(drawn, head, HEAD_COLOUR))
         hu = cut_out(pct, plane, fill=AIR_HU)
-        bone.append(hu_tile(hu, window=BONE))
-        soft.append(hu_tile(hu, window=SOFT))
+        bone.append(outline(hu_tile(hu, window=BONE), head, FAINT_HEAD))
+        soft.append(outline(hu_tile(hu, window=SOFT), head, FAINT_HEAD))
     return {
         "MR with the head's outline": mr,
-        f"pseudo-CT, {BONE.low:.0f} to {BONE.high:.0f} HU": bone,
+        f"pseudo-CT, {BONE.low:.0f} to {BONE.high:.0f} HU, with the outline of the MR's head": bone,
         f"pseudo-CT, {SOFT.low:.0f} to {SOFT.high:.0f} HU": soft,
     }
 
@@ -94,11 +96,11 @@ def _letters(
         )  # fmt: skip
 
 
-def _warnings(checks: Sequence[Check], width: int) -> Image.Image:
+def _warnings(checks: Sequence[Check], model: str, width: int) -> Image.Image:
     bad = warnings(checks)
-    among = f"in {counted(len(checks), 'check')}"
-    lines = [(f"{counted(len(bad), 'warning')} {among}", WARNING)] if bad else []
-    lines = lines or [(f"no warning {among}", FINE)]
+    found = counted(len(bad), "warning") if bad else "no warning"
+    among = f"{found} in {counted(len(checks), 'check')}"
+    lines = [(f"research pseudo-CT by {model}: {among}", WARNING if bad else FINE)]
     lines += [(text, WARNING) for text in _wrapped(bad, width)]
     lines += [(text, FAINT) for text in _wrapped(notes(checks), width)]
     image = Image.new("RGB", (width, len(lines) * LINE + 2 * GAP), PAPER)

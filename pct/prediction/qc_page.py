@@ -24,6 +24,7 @@ Status = Literal["failed", "warned", "fine"]
 
 _ORDER: tuple[Status, ...] = ("failed", "warned", "fine")
 _TOLD = {"failed": "failed", "warned": "with warnings", "fine": "without"}
+_VERDICT = {True: "ok", False: "warning", None: "not measured"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def _patient(number: int, entry: Entry) -> str:
     return (
         f'<article class="{entry.status}" id="patient-{number}"><header>'
         f"<h2>{escape(entry.name)}</h2><b>{_status(entry)}</b></header>"
-        f"{failure}{picture}{_checks(entry.checks)}</article>"
+        f"{failure}{picture}{_checks(entry.checks)}"
+        '<p class="back"><a href="#patients">back to the table</a></p></article>'
     )
 
 
@@ -94,7 +96,7 @@ def _checks(checks: Sequence[Check]) -> str:
         return ""
     rows = "".join(
         f'<tr class="{_mark(check)}"><td>{escape(check.name)}</td>'
-        f"<td>{'ok' if check.ok else 'warning'}</td><td>{escape(check.words)}</td></tr>"
+        f"<td>{_VERDICT[check.ok]}</td><td>{escape(check.words)}</td></tr>"
         for check in checks
     )
     return (
@@ -119,4 +121,4 @@ def _inline(png: bytes) -> str:
 
 
 def _mark(check: Check) -> str:
-    return "fine" if check.ok else "bad"
+    return {True: "fine", False: "bad", None: "note"}[check.ok]

@@ -19,6 +19,7 @@ from pct.geometry import network_grid
 from pct.model import Model
 from pct.networks import Generator
 from pct.parts import grid_slabs, part_for
+from pct.prediction.measures import head_on
 
 CHUNK = 4
 """Slices or tiles a forward pass: 8 take 16 % more time in the thesis's generator on a CPU, whose
@@ -36,6 +37,14 @@ OnSlices = Callable[[int, int], None]
 
 class BadMr(PctError):
     """An MR that no pseudo-CT can be made from."""
+
+
+class BrokenOutput(PctError):
+    """A generator that gives no numbers; they would become soft tissue."""
+
+
+class HeadElsewhere(PctError):
+    """A grid to write on that holds nothing of the head; all would become air."""
 
 
 @dataclass(frozen=True)
@@ -99,17 +108,45 @@ def predict_volume(
 def predict_prepared(
     model: Model, prepared: Prepared, grid: Grid, on_slices: OnSlices = lambda done, total: None
 ) -> Volume:
-    """As `predict_volume`, on `grid`, from what `prepare` found."""
+    """As `predict_volume`, on `grid`, from what `prepare` found.
+
+    A grid without any of the head raises `HeadElsewhere`, NaN from the generator `BrokenOutput`.
+    """
+    _expect_head(prepared.head, grid)
     num_slices = prepared.grid.shape[2]
     pct_hu = np.empty(prepared.grid.shape, np.int16)
     for which, slab in grid_slabs(prepared.grid):
         pct_unit = run_generator(model.generator, prepared.unit(slab), tile=model.grid.size)
+        _expect_finite(pct_unit, model.name, first=which.start, num_slices=num_slices)
         pct_hu[:, :, which] = np.rint(unit_to_hu(pct_unit))
         on_slices(which.stop, num_slices)
     seen = [Volume(np.broadcast_to(np.True_, prepared.mr.array.shape), prepared.mr.affine)]
     if model.run.background == "air":
         seen.append(_widened(prepared.head))
     return _lay(Volume(pct_hu, prepared.grid.affine), grid, only=seen)
+
+
+def _expect_head(head: Volume, grid: Grid) -> None:
+    if not head_on(head, ras_grid(grid)).array.any():
+        shape = "x".join(map(str, grid.shape))
+        raise HeadElsewhere(
+            f"none of the MR's head lies on the grid of {shape} voxels to write on. Expected the "
+            "same head there: give --onto the CT of this patient, registered to the MR, or leave "
+            "it out."
+        )
+
+
+def _expect_finite(
+    pct_unit: NDArray[np.float32], name: str, *, first: int, num_slices: int
+) -> None:
+    broken = np.flatnonzero(~np.isfinite(pct_unit).all(axis=(0, 1)))
+    if broken.size:
+        numbers = ", ".join(str(first + k + 1) for k in broken)
+        raise BrokenOutput(
+            f"model {name}: its generator gave NaN or infinite values in slice {numbers} of "
+            f"{num_slices}; expected values from -1 to 1. Predict with another model or, if this "
+            "was on a GPU, with --device cpu."
+        )
 
 
 def _lay(pct_hu: Volume, grid: Grid, *, only: list[Volume]) -> Volume:

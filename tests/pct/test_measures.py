@@ -168,3 +168,56 @@ def test_a_head_that_lies_on_the_grid_is_not_resampled_and_another_is():
     assert measures.litres(measures.head_on(head, finer)) == pytest.approx(
         measures.litres(head), rel=0.02
     )
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.3])
+def test_a_sphere_reaches_nine_tenths_of_its_section_at_a_depth_known_in_closed_form(stretch):
+    head = ball(60.0, (1.0, 1.0, 2.0))
+    long = Volume(head.array, np.diag([1.0, 1.0, stretch, 1.0]) @ head.affine)
+    assert measures.crown(long) == pytest.approx(stretch * (1 - np.sqrt(0.1)), abs=0.03)
+
+
+def test_a_cylinder_is_wide_at_its_crown_and_an_empty_head_has_none():
+    assert measures.crown(Volume(np.ones((9, 9, 9), bool), np.eye(4))) == pytest.approx(0, abs=0.1)
+    assert np.isnan(measures.crown(Volume(np.zeros((3, 3, 3), bool), np.eye(4))))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_layer_of_air_is_a_change_of_one_and_half_a_layer_of_a_half(axis):
+    hu, head = np.zeros((12, 12, 12), np.int16), np.ones((12, 12, 12), bool)
+    assert measures.slab(hu, head) == 0.0
+    layers = np.moveaxis(hu, axis, 0)
+    layers[5, :6] = -1000
+    assert measures.slab(hu, head) == pytest.approx(0.5)
+    layers[5] = -1000
+    assert measures.slab(hu, head) == pytest.approx(1.0)
+
+
+def test_air_in_the_small_layers_at_a_head_s_ends_is_no_slab():
+    head = np.zeros((20, 20, 20), bool)
+    head[:, :, 5:15] = True
+    head[9:11, 9:11] = True
+    hu = np.where(head.sum(axis=(0, 1)) < 100, -1000, 0) * np.ones(head.shape)
+    assert measures.slab(hu.astype(np.int16), head) < 0.1
+
+
+@pytest.mark.parametrize("radius_mm", [10.0, 22.0])
+def test_the_widest_pocket_is_the_diameter_of_its_ball_but_none_in_the_face(radius_mm):
+    head = ball(80.0, (2.0, 2.0, 2.0))
+    places = np.moveaxis(np.indices(head.array.shape), 0, -1)
+    middle = np.array(head.array.shape) // 2
+    for shift, expected in (([0, -10, 8], 2 * radius_mm), ([0, 15, -15], 0.0)):
+        off_mm = 2.0 * np.linalg.norm(places - middle - shift, axis=-1)
+        hu = head.with_array(np.where(off_mm <= radius_mm, -1000, 40).astype(np.int16))
+        assert measures.pocket_mm(hu, head) == pytest.approx(expected, abs=3.0)
+
+
+def test_the_place_of_air_is_told_in_lengths_and_heights_of_the_head():
+    head = ball(80.0, (2.0, 2.0, 4.0))
+    i, j, k = (n // 2 for n in head.array.shape)
+    hu = np.full(head.array.shape, 40, np.int16)
+    hu[i - 2 : i + 3, j + 18 : j + 23, k - 11 : k - 8] = -1000  # 40 mm in front, 40 mm below
+    found = measures.air_place(head.with_array(hu), head)
+    assert found == pytest.approx((40 / 162, -40 / 164), abs=0.01)
+    skin = np.where(head.array & (np.indices(hu.shape)[1] < j - 36), -1000, 40).astype(np.int16)
+    assert np.isnan(measures.air_place(head.with_array(skin), head)).all()

@@ -11,7 +11,14 @@ from data_prep.masks import head_from_mr
 from data_prep.phantom import make_head
 from data_prep.schema import SliceGrid
 from data_prep.volume import Grid, Volume, resample, to_ras
-from pct.prediction.volume import BadMr, predict_volume, prepare, run_generator
+from pct.prediction.volume import (
+    BadMr,
+    BrokenOutput,
+    HeadElsewhere,
+    predict_volume,
+    prepare,
+    run_generator,
+)
 from tests.pct.identity import air, identity, model_that
 
 GRID = SliceGrid("resize", 64, 4.0, 12.0)
@@ -177,6 +184,33 @@ def test_an_mr_with_holes_is_refused_with_their_number(mr, value):
 def test_a_constant_mr_is_refused(mr):
     with pytest.raises(PctError, match=r"the MR is constant"):
         predict_volume(model_that(identity, grid=GRID), mr.with_array(np.full_like(mr.array, 7)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_generator_that_gives_no_numbers_is_refused_with_its_slices(mr, value):
+    seen = []
+
+    def breaks(slices: torch.Tensor) -> torch.Tensor:
+        out = slices.clone()
+        for number in range(len(slices)):
+            seen.append(number)
+            if len(seen) in (6, 9):
+                out[number, 0, 20, 30:32] = value
+        return out
+
+    expected = r"model exp1@6: .* NaN or infinite values in slice 6, 9 of \d+; .*another model"
+    with pytest.raises(BrokenOutput, match=expected):
+        predict_volume(model_that(breaks, grid=GRID), mr)
+
+
+def test_a_grid_that_holds_nothing_of_the_head_is_refused_before_any_slice_is_predicted(mr):
+    def never(slices: torch.Tensor) -> torch.Tensor:
+        raise AssertionError
+
+    affine = mr.affine.copy()
+    affine[0, 3] += 1000.0
+    with pytest.raises(HeadElsewhere, match=r"none of the MR's head lies on the grid of 16x17x18"):
+        predict_volume(model_that(never, grid=GRID), mr, onto=Grid((16, 17, 18), affine))
 
 
 @pytest.mark.parametrize("tile", [64, 48])

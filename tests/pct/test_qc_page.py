@@ -93,11 +93,15 @@ def test_each_picture_is_that_of_its_patient(page):
     assert greys == pytest.approx([30, 90, 200], abs=2)
 
 
-def test_every_link_of_the_table_leads_to_a_patient(page):
+def test_every_link_leads_to_a_patient_and_back_to_the_table(page):
     tags = parsed(page).tags
-    links = {attributes["href"] for name, attributes in tags if name == "a"}
-    assert links == {f"#{attributes['id']}" for name, attributes in tags if name == "article"}
-    assert len(links) == len(ENTRIES)
+    links = [attributes["href"] for name, attributes in tags if name == "a"]
+    there = [f"#{attributes['id']}" for name, attributes in tags if name == "article"]
+    assert len(there) == len(ENTRIES)
+    assert links == [*there, *["#patients"] * len(ENTRIES)]
+    assert [
+        attributes["id"] for name, attributes in tags if name == "table" and "id" in attributes
+    ] == ["patients"]
 
 
 def test_all_checks_can_be_read_those_that_hold_too(page):
@@ -106,11 +110,13 @@ def test_all_checks_can_be_read_those_that_hold_too(page):
     assert "cut is 50%" in page
 
 
-def test_what_could_not_be_compared_is_told_without_being_a_warning(tmp_path):
-    unknown = Check("fingerprint", None, "", None, None, True, "the model does not say")
+def test_what_could_not_be_measured_is_told_without_being_a_warning_or_well(tmp_path):
+    unknown = Check("fingerprint", None, "", None, None, None, "the model does not say")
     write_page([Entry("one", png(9), [unknown], "")], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert '<li class="note">the model does not say</li>' in page
+    assert '<li class="note">not measured: the model does not say</li>' in page
+    assert "<td>not measured</td><td>the model does not say</td>" in page
+    assert "<td>ok</td>" not in page
     assert "1 without" in page
     assert "Pseudo-CTs of 1 patient<" in page
 

@@ -12,7 +12,8 @@ from data_prep.schema import SliceGrid
 from data_prep.volume import Grid, Volume, from_ras
 from pct.prediction import histogram, ink
 from pct.prediction.check import Check
-from pct.prediction.picture import PIXEL_MM, qc_picture
+from pct.prediction.picture import PIXEL_MM
+from pct.prediction.picture import qc_picture as qc_picture_by
 from pct.prediction.planes import MARGIN_MM, cut_out, planes_through
 from pct.prediction.volume import Prepared, prepare
 from tests.pct.identity import identity, model_that
@@ -35,7 +36,13 @@ def pct(prepared) -> Volume:
     return prepared.head.with_array(hu.astype(np.int16))
 
 
-def check(name: str, *, ok: bool, words: str = "the words", value: float | None = 0.5) -> Check:
+def qc_picture(prepared: Prepared, pct: Volume, checks: list[Check]) -> bytes:
+    return qc_picture_by(prepared, pct, checks, model="exp1@6")
+
+
+def check(
+    name: str, *, ok: bool | None, words: str = "the words", value: float | None = 0.5
+) -> Check:
     return Check(name, value, "share", 0.1, 0.4, ok, words)
 
 
@@ -142,11 +149,34 @@ def test_a_long_warning_is_broken_into_lines_that_fit(prepared, pct):
     assert not has(long[:, -ink.GAP :], ink.WARNING)
 
 
-def test_the_outline_is_drawn_on_the_mr_alone(prepared, pct):
+def test_the_head_s_outline_is_drawn_on_the_mr_and_darker_on_the_pseudo_ct(prepared, pct):
     pixels = drawn(qc_picture(prepared, pct, [check("fog", ok=False)]))
-    rows = np.flatnonzero((pixels == ink.FINE).all(axis=2).any(axis=1))
-    assert rows.size > 50
-    assert rows.max() < pixels.shape[0] / 2
+    bright, dark = (
+        np.flatnonzero((pixels == colour).all(axis=2).any(axis=1))
+        for colour in (ink.FINE, ink.FAINT_HEAD)
+    )
+    assert bright.size > 50
+    assert bright.max() < pixels.shape[0] / 2
+    assert dark.size > 100
+    assert dark.min() > bright.max()
+
+
+def test_the_headline_tells_one_model_from_another(prepared, pct):
+    one, other = (
+        drawn(qc_picture_by(prepared, pct, [check("fog", ok=True)], model=name))
+        for name in ("exp1@6", "exp2@12")
+    )
+    rows = np.flatnonzero((one != other).any(axis=(1, 2)))
+    assert rows.size > 0
+    assert rows.max() < ink.GAP + ink.LINE
+
+
+def test_what_was_not_measured_is_told_in_a_line_without_the_colour_of_a_warning(prepared, pct):
+    unknown = drawn(qc_picture(prepared, pct, [check("fog", ok=None, value=None)]))
+    fine = drawn(qc_picture(prepared, pct, [check("fog", ok=True)]))
+    assert unknown.shape[0] == fine.shape[0] + ink.LINE
+    assert has(unknown, ink.FAINT)
+    assert not has(unknown, ink.WARNING)
 
 
 def test_the_file_holds_pixels_and_no_text(prepared, pct):
