@@ -65,24 +65,6 @@ def cut_faces(head: Mask) -> dict[str, float]:
     return shares
 
 
-def crown(head: Volume) -> float:
-    """Depth below the crown at which the head has nine tenths of its largest axial section.
-
-    In radii of that section, so that only a stretch from top to bottom changes it: 0.68 of a
-    sphere, whose depth there is its radius times 1 - sqrt(0.1). NaN of an empty mask.
-    """
-    areas = _areas(head.array)[2]
-    if not areas.any():
-        return float("nan")
-    x, y, z = head.spacing_mm
-    enough = 0.9 * areas.max()
-    at = int(np.flatnonzero(areas >= enough)[-1])
-    above = float(areas[at + 1]) if at + 1 < len(areas) else 0.0
-    part = (areas[at] - enough) / (areas[at] - above)
-    depth_mm = (np.flatnonzero(areas)[-1] + 0.5 - at - part) * z
-    return float(depth_mm / np.sqrt(areas.max() * x * y / np.pi))
-
-
 def slab(pct_hu: NDArray[np.int16], head: Mask) -> float:
     """Largest change of the share of air in the head from one layer to the next, along any axis.
 

@@ -181,13 +181,10 @@ def test_a_head_without_air_has_no_place_of_it_and_says_so(model, prepared, pct)
     assert sum("holds no air deeper than 10 mm" in words for words in notes(checks)) == 2
 
 
-@pytest.mark.parametrize(
-    ("factors", "told"),
-    [((1.0, 1.0, 1.5), "head_crown"), ((1.0, 1.45, 1.0), "head_proportion")],
-)
-def test_a_head_stretched_along_one_axis_is_told_by_its_shape(model, phantom, pct, factors, told):
+def test_a_head_stretched_from_back_to_front_is_told_by_its_shape(model, phantom, pct):
+    factors = (1.0, 1.45, 1.0)
     found = warned(looked_over(model, scaled(phantom.mr, *factors), scaled(pct, *factors)))
-    assert told in found
+    assert "head_proportion" in found
 
 
 def test_a_ct_given_as_an_mr_is_told_by_its_air(model, phantom, pct):
