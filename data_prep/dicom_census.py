@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import pydicom
@@ -166,8 +166,8 @@ def slice_words(series: SeriesCensus, index: int) -> str:
     return f"slice {index + 1} of {len(series.slices)} ({'xyz'[axis]} = {place_mm:.1f} mm)"
 
 
-def read_header(file: Path, *tags: str) -> pydicom.Dataset | None:
-    """The named tags of a DICOM file without its pixels; None for a file that is not DICOM.
+def read_header(file: Path | BinaryIO, *tags: str) -> pydicom.Dataset | None:
+    """The named tags of a DICOM file without its pixels, or all; None for one that is not DICOM.
 
     Of one that ends within its header, what can be read. A value that cannot be read as what it
     says it is comes as no bytes.

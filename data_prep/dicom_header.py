@@ -9,7 +9,6 @@ from pathlib import Path
 import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.datadict import keyword_for_tag
-from pydicom.tag import BaseTag
 from pydicom.uid import CTImageStorage
 
 from data_prep.dicom_census import BadSeries, SeriesCensus, read_header
@@ -101,17 +100,12 @@ def differing(wanted: pydicom.Dataset, file: Path, *, but: Sequence[str] = ()) -
     buffer = BytesIO()
     wanted.save_as(buffer, enforce_file_format=True)
     buffer.seek(0)
-    same = pydicom.dcmread(buffer, stop_before_pixels=True)
+    same = read_header(buffer) or pydicom.Dataset()
     tags = sorted({*same.keys(), *found.keys()})
     words = {
-        tag: keyword_for_tag(tag) or str(tag) for tag in tags if _raw(same, tag) != _raw(found, tag)
+        tag: keyword_for_tag(tag) or str(tag) for tag in tags if same.get(tag) != found.get(tag)
     }
     return [word for word in words.values() if word not in (*WRITTEN, *but)]
-
-
-def _raw(header: pydicom.Dataset, tag: BaseTag) -> object:
-    """A value as it is stored, which can be compared whatever it holds."""
-    return header.get_item(tag).value if tag in header else None
 
 
 def _kept(found: pydicom.Dataset, frame_uid: str | None) -> pydicom.Dataset:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.dicom_ct import Maker
+from data_prep.dicom_ct import Maker, is_clutter
 from data_prep.histograms import BIN_HU, FIRST_HU, NUM_BINS, TISSUES, count_hu
 from data_prep.parquet import sha256_of
 from data_prep.volume import Volume, to_ras
@@ -25,9 +25,6 @@ from pct.prediction.volume import Prepared
 FORMAT = 1
 
 _PNG_END = b"IEND\xaeB`\x82"
-
-_NOT_OURS = ("DICOMDIR", "Thumbs.db", "desktop.ini")
-"""What other programs leave in a folder, and dotfiles."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +140,7 @@ def _is_whole(target: Path, sha256: dict[str, str]) -> bool:
 def _files(target: Path) -> list[Path]:
     """A file; of a series, all in its folder but for what other programs leave there."""
     found = sorted(target.iterdir()) if target.is_dir() else [target]
-    ours = (file for file in found if not file.name.startswith(".") and file.name not in _NOT_OURS)
-    return [file for file in ours if file.is_file()]
+    return [file for file in found if file.is_file() and not is_clutter(file)]
 
 
 def _is_picture(png: Path) -> bool:
