@@ -79,7 +79,8 @@ def load_nifti(path: Path) -> Volume:
         array = array[..., 0]
     if array.ndim != 3:
         raise BadVolume(f"{path}: has {array.ndim} axes {array.shape}, expected one 3D volume.")
-    if isinstance(image, nib.Nifti1Pair) and not _has_place(image):
+    codes = ("sform_code", "qform_code")  # of 0 nibabel makes an affine up
+    if isinstance(image, nib.Nifti1Pair) and not any(int(image.header[code]) for code in codes):
         raise BadVolume(
             f"{path}: does not say where it lies (sform_code and qform_code are 0), expected one "
             "of them above 0. Which side is left cannot be known: convert it anew from DICOM."
@@ -90,11 +91,6 @@ def load_nifti(path: Path) -> Volume:
     if array.dtype == np.float64:
         array = array.astype(np.float32)
     return Volume(array, affine)
-
-
-def _has_place(image: nib.Nifti1Pair) -> bool:
-    """Whether the affine was written with the file; of codes of 0 nibabel makes one up."""
-    return any(int(image.header[code]) > 0 for code in ("sform_code", "qform_code"))
 
 
 def load_image(path: Path) -> Volume:
@@ -126,10 +122,7 @@ def _load_metaimage(path: Path) -> Volume:
 
 
 def save_nifti(volume: Volume, path: Path, *, description: str = "") -> None:
-    """Write a NIfTI file under a temporary name, then rename it to `path`.
-
-    The `description`, up to 79 bytes of ASCII, stands in its header.
-    """
+    """Write a NIfTI file, `description` (up to 79 bytes of ASCII) in its header, whole or not."""
     image = nib.Nifti1Image(volume.array, volume.affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = description

@@ -143,7 +143,7 @@ def _reason(error: BaseException, target: Path, mr: Sequence[Path]) -> str:
 def _and_left(failure: str, patient: Patient, to: Path) -> str:
     """A failure, and what was there before: with failed in the table it would not be looked for."""
     names = (patient.name, f"{patient.name}.nii.gz")
-    left = " and ".join(name for name in names if (to / name).exists())
+    left = " and ".join(name for name in names if name != TABLE and (to / name).exists())
     told = f"Still there, of an earlier run and perhaps of another MR: {left}."
     return f"{failure.rstrip('.')}. {told}" if left else failure
 

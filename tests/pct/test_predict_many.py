@@ -294,11 +294,3 @@ def test_a_stray_slice_beside_the_patients_is_refused_and_a_stray_report_passed_
     save_nifti(smooth_mr(), tmp_path / "nifti" / "P0" / "mr.nii.gz")
     shutil.copy(stray, tmp_path / "nifti")
     assert not is_one_patient(tmp_path / "nifti"), "a stray report beside NIfTI patients"
-
-
-def test_a_series_with_a_subfolder_of_the_same_patient_is_one_patient(tmp_path):
-    mr = write_mr(tmp_path / "mr", laid(smooth_mr(), "axial"))
-    write_mr(mr / "more", laid(smooth_mr(), "axial"), uid="more")
-    assert is_one_patient(mr)
-    (tmp_path / "mr" / "empty").mkdir()
-    assert is_one_patient(mr)

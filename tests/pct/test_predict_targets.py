@@ -11,6 +11,7 @@ import torch
 
 from data_prep.volume import description_of, load_nifti, save_nifti
 from pct.prediction import one
+from pct.prediction.sources import is_one_patient
 from tests.pct.heads import laid, smooth_mr
 from tests.pct.identity import identity, model_that
 from tests.pct.mr_series import write_mr
@@ -196,3 +197,11 @@ def test_many_are_not_written_to_a_file(series, tmp_path, capsys, untouched):
     (tmp_path / "out").write_text("mine")
     assert predict(tmp_path / "mrs", tmp_path / "out") == 2
     assert "out: a file, expected a folder for many. Name another" in capsys.readouterr().err
+
+
+def test_a_series_with_a_subfolder_of_the_same_patient_is_one_patient(tmp_path):
+    mr = write_mr(tmp_path / "mr", laid(smooth_mr(), "axial"))
+    write_mr(mr / "more", laid(smooth_mr(), "axial"), uid="more")
+    assert is_one_patient(mr)
+    (tmp_path / "mr" / "empty").mkdir()
+    assert is_one_patient(mr)

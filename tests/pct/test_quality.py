@@ -88,7 +88,7 @@ def looked_over(model, mr: Volume, pct: Volume):
 def test_a_held_out_head_raises_no_warning(model, prepared, pct):
     checks = look_over(model, prepared, pct)
     assert warned(checks) == set()
-    assert len({check.name for check in checks}) == len(checks) == 26
+    assert len({check.name for check in checks}) == len(checks) == 25
     assert all(check.value is not None for check in checks)
 
 
