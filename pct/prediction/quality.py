@@ -173,19 +173,14 @@ def _field_of_view(model: Model, prepared: Prepared, head: Volume) -> Iterator[C
 
 
 def _head_size(head: Volume) -> Iterator[Check]:
-    yield from _proportions(head)
-    found = (measures.litres(head), *measures.extent_mm(head))
+    breadth, length, height = measures.extent_mm(head)
+    ratio, (low, high) = length / breadth, PROPORTION
+    words = f"the MR's head is {ratio:.2f} times as long as wide (expected {_to(low, high)})"
+    yield held("head_proportion", ratio, words, low=low, high=high)
+    found = (measures.litres(head), breadth, length, height)
     for (name, (unit, low, high, told)), value in zip(HEAD_SIZE.items(), found, strict=True):
         words = f"the MR's head {told.format(value)} (expected {_to(low, high)})"
         yield held(f"head_{name}", value, words, unit=unit, low=low, high=high)
-
-
-def _proportions(head: Volume) -> Iterator[Check]:
-    breadth, length, _ = measures.extent_mm(head)
-    ratio = length / breadth
-    words = f"the MR's head is {ratio:.2f} times as long as wide (expected {_to(*PROPORTION)})"
-    low, high = PROPORTION
-    yield held("head_proportion", ratio, words, low=low, high=high)
 
 
 def _no_fingerprint() -> Check:

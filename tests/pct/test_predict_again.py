@@ -11,27 +11,12 @@ from data_prep.volume import load_nifti, save_nifti
 from pct.prediction import many, one
 from tests.pct.heads import smooth_mr
 from tests.pct.identity import identity, model_that
-from tests.pct.predicting import MODEL, listed, predict, statuses, table, write_patients
+from tests.pct.predicting import MODEL, listed, predict, statuses, table
 
 
 @pytest.fixture(autouse=True)
 def identity_model(monkeypatch):
     monkeypatch.setattr("pct.model.load_model", lambda folder, device: MODEL)
-
-
-@pytest.fixture(scope="module")
-def patients(tmp_path_factory) -> Path:
-    return write_patients(tmp_path_factory.mktemp("cohort"))
-
-
-@pytest.fixture(scope="module")
-def through(patients, tmp_path_factory) -> Path:
-    """The output of a run over all patients, not to be changed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pct.model.load_model", lambda folder, device: MODEL)
-        to = tmp_path_factory.mktemp("out") / "pcts"
-        assert predict(patients, to) == 3
-    return to
 
 
 @pytest.fixture

@@ -18,27 +18,12 @@ from pct.prediction.series import BadSource
 from pct.prediction.sources import find_patients, is_one_patient
 from tests.pct.heads import identity_errors, laid, smooth_mr
 from tests.pct.mr_series import ID, NAME, write_mr
-from tests.pct.predicting import MODEL, listed, predict, statuses, table, write_patients
+from tests.pct.predicting import MODEL, listed, predict, statuses, table
 
 
 @pytest.fixture(autouse=True)
 def identity_model(monkeypatch):
     monkeypatch.setattr("pct.model.load_model", lambda folder, device: MODEL)
-
-
-@pytest.fixture(scope="module")
-def patients(tmp_path_factory) -> Path:
-    return write_patients(tmp_path_factory.mktemp("cohort"))
-
-
-@pytest.fixture(scope="module")
-def through(patients, tmp_path_factory) -> Path:
-    """The output of a run over all patients, not to be changed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pct.model.load_model", lambda folder, device: MODEL)
-        to = tmp_path_factory.mktemp("out") / "pcts"
-        assert predict(patients, to) == 3
-    return to
 
 
 def test_each_patient_becomes_what_its_mr_is_and_one_failure_stops_no_other(through):
