@@ -1,13 +1,18 @@
 """What a model folder says of its model: where it comes from, what it saw, what it is for."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from data_prep.fingerprint import training_fingerprint
 from data_prep.shards import read_manifest
 from pct.config import Run
 from pct.given import id_keys, trained_on
+from pct.model import Model
+from pct.networks import Generator
 
 SPLITS = ("train", "val", "test")
 
@@ -40,3 +45,11 @@ def make_card(
         "intended_use": INTENDED_USE,
         **more,
     }
+
+
+def carded_model(weights: Mapping[str, Tensor], run: Run, data: Path, **facts: Any) -> Model:
+    """`run`'s generator with these weights, in evaluation mode, with its card; as `make_card`."""
+    generator = Generator(run.generator)
+    generator.load_state_dict(weights)
+    card = make_card(run, data, **facts)
+    return Model(generator.eval(), run, read_manifest(data).grid, card)

@@ -8,11 +8,9 @@ from pathlib import Path
 import torch
 
 from data_prep.cache import open_slices
-from data_prep.shards import read_manifest
-from pct.card import make_card
+from pct.card import carded_model
 from pct.finite import NonFinite
 from pct.model import Model
-from pct.networks import Generator
 from pct.scoring.cohort import cohort
 from pct.scoring.score import score_cases, table
 from pct.state import TrainState, from_bytes, start, to_bytes
@@ -118,18 +116,11 @@ def stage_files(job: Job, state: TrainState, data: TrainingData) -> dict[str, by
 def best_model(job: Job, state: TrainState) -> Model:
     """The leaf's best generator, with a card that says where it comes from."""
     assert state.best is not None
-    generator = Generator(job.run.generator)
-    generator.load_state_dict(state.best.weights)
-    data, best = Path(job.data), state.best
-    card = make_card(
-        job.run,
-        data,
-        trial=job.leaf,
-        epoch=best.epoch,
-        value=best.value,
-        stage=job.key(state.epoch),
-    )
-    return Model(generator.eval(), job.run, read_manifest(data).grid, card)
+    best = state.best
+    return carded_model(
+        best.weights, job.run, Path(job.data), trial=job.leaf, epoch=best.epoch,
+        value=best.value, stage=job.key(state.epoch),
+    )  # fmt: skip
 
 
 def finish(job: Job, state: TrainState, data: TrainingData, *, reason: str, seconds: float) -> None:

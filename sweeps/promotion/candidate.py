@@ -8,10 +8,9 @@ import pandas as pd
 import torch
 
 from data_prep.shards import list_cases, read_manifest
-from pct.card import make_card
+from pct.card import carded_model
 from pct.config import suggest
 from pct.model import Model, save_model
-from pct.networks import Generator
 from pct.scoring.ledger import Entrant, openings
 from pct.scoring.rows import read_rows
 from pct.scoring.score import entrant_of
@@ -113,14 +112,11 @@ def best_of(job: Job, outcome: Outcome) -> Model:
     content = read_content(
         Store(job.store).get(outcome.last_stage, "state.pt"), torch.device("cpu")
     )
-    best, data = content["best"], Path(job.data)
-    generator = Generator(job.run.generator)
-    generator.load_state_dict(best["weights"])
-    card = make_card(
-        job.run, data, trial=job.leaf, epoch=best["epoch"], value=best["value"],
-        stage=outcome.last_stage, validation=outcome.final,
+    best = content["best"]
+    return carded_model(
+        best["weights"], job.run, Path(job.data), trial=job.leaf, epoch=best["epoch"],
+        value=best["value"], stage=outcome.last_stage, validation=outcome.final,
     )  # fmt: skip
-    return Model(generator.eval(), job.run, read_manifest(data).grid, card)
 
 
 def write_model(
